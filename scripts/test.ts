@@ -1,0 +1,120 @@
+/**
+ * `npm test`: the unit tests, then the scenarios one after another, each in a process of its own with a
+ * limit. NINES_TEST=long makes the scenarios as long as the proof asks. Names as arguments choose suites.
+ * The last line is `N passed, N failed`.
+ */
+interface Suite {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly limitMs: number;
+}
+
+const bun = (...args: readonly string[]) => [process.execPath, "test", ...args];
+const minute = 60_000;
+const suites: readonly Suite[] = [
+  { name: "unit", command: bun("src", "--timeout", "30000"), limitMs: 5 * minute },
+  { name: "cli", command: bun("test/cli"), limitMs: 2 * minute },
+  { name: "conformance", command: bun("test/conformance", "--timeout", "60000"), limitMs: 2 * minute },
+  { name: "buffer", command: bun("test/buffer", "--timeout", "30000"), limitMs: 3 * minute },
+  { name: "asserts", command: bun("test/asserts", "--timeout", "90000"), limitMs: 4 * minute },
+  { name: "badinput", command: bun("test/badinput"), limitMs: 4 * minute },
+  { name: "kill", command: bun("test/kill"), limitMs: 4 * minute },
+  { name: "bus", command: bun("test/bus"), limitMs: 2 * minute },
+  { name: "flow", command: bun("test/flow"), limitMs: 3 * minute },
+  { name: "outage", command: bun("test/outage"), limitMs: 2 * minute },
+  { name: "replay", command: bun("test/replay"), limitMs: 3 * minute },
+  { name: "change", command: bun("test/change"), limitMs: 3 * minute },
+  { name: "stages", command: bun("test/stages"), limitMs: 3 * minute },
+  { name: "sdk", command: bun("test/sdk", "--timeout", "120000"), limitMs: 4 * minute },
+  { name: "shop", command: bun("test/shop"), limitMs: 4 * minute },
+  { name: "crashloop", command: bun("test/crashloop"), limitMs: 2 * minute },
+  { name: "metrics", command: bun("test/metrics"), limitMs: 3 * minute },
+  { name: "flags", command: bun("test/flags", "--timeout", "120000"), limitMs: 3 * minute },
+  { name: "programs", command: bun("test/programs"), limitMs: 4 * minute },
+  { name: "security", command: bun("test/security", "--timeout", "120000"), limitMs: 3 * minute },
+  { name: "drill", command: bun("test/drill", "--timeout", "300000"), limitMs: 5 * minute },
+  { name: "fresh", command: ["bash", "test/fresh.sh"], limitMs: 4 * minute },
+];
+
+interface Result {
+  readonly name: string;
+  readonly passed: number;
+  readonly failed: number;
+  readonly seconds: number;
+  /** The lines that say which. */
+  readonly failures: readonly string[];
+}
+
+const failuresShownMax = 50;
+const long = process.env.NINES_TEST === "long";
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `test: no such suite: ${unknown.join(", ")} (one of ${suites.map((suite) => suite.name).join(", ")})`,
+  );
+  process.exit(64);
+}
+
+const results: Result[] = [];
+for (const suite of suites) {
+  if (asked.length > 0 && !asked.includes(suite.name)) continue;
+  console.log(`\n=== ${suite.name}`);
+  results.push(await run(suite));
+}
+const sum = (key: "passed" | "failed") => results.reduce((total, result) => total + result[key], 0);
+console.log("");
+for (const { name, passed, failed, seconds } of results) {
+  console.log(
+    `${name.padEnd(10)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${seconds.toFixed(0).padStart(5)} s`,
+  );
+}
+// Once more, where a reader of a long log looks first.
+for (const { name, failures } of results) for (const line of failures) console.log(`${name}: ${line}`);
+console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
+process.exitCode = sum("failed") === 0 ? 0 : 1;
+
+/** Passes the suite's output on, and counts by what it says at its end. */
+async function run({ name, command, limitMs }: Suite): Promise<Result> {
+  const startedAt = performance.now();
+  const child = Bun.spawn([...command], {
+    env: { ...process.env, NINES_TEST: long ? "long" : "short", FORCE_COLOR: "0" },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const limit = long ? limitMs * 30 : limitMs;
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill("SIGKILL");
+  }, limit);
+  const texts = await Promise.all([pass(child.stdout, process.stdout), pass(child.stderr, process.stderr)]);
+  const code = await child.exited;
+  clearTimeout(timer);
+
+  const text = texts.join("\n");
+  const passed = last(text, /^\s*(\d+) pass(?:ed)?\b/gm);
+  const counted = last(text, /^\s*(?:\d+ passed, )?(\d+) fail(?:ed)?\b/gm);
+  // A suite that was cut off, or died without counting, has failed in a way of its own.
+  const failed = code === 0 ? counted : Math.max(1, counted);
+  if (late) console.error(`test: ${name} took longer than ${limit / 1_000} s and was ended`);
+  else if (code !== 0 && counted === 0) console.error(`test: ${name} exited with ${code}`);
+  const failures = [...new Set(text.match(/^\s*(?:\(fail\)|FAIL|✗).*$/gm))].slice(0, failuresShownMax);
+  return { name, passed, failed, failures, seconds: (performance.now() - startedAt) / 1_000 };
+}
+
+async function pass(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of from) {
+    to.write(chunk);
+    // The counts stand at the end; the rest need not be kept.
+    text = (text + decoder.decode(chunk, { stream: true })).slice(-200_000);
+  }
+  return text;
+}
+
+function last(text: string, pattern: RegExp): number {
+  return Number([...text.matchAll(pattern)].at(-1)?.[1] ?? 0);
+}

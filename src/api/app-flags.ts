@@ -1,0 +1,32 @@
+/** What processes of an app tell of the flags that they evaluate by themselves. */
+import { z } from "@hono/zod-openapi";
+import { keyBytesMax } from "../wire/flags.ts";
+import { defineForApps, toApp } from "./app-route.ts";
+import type { FlagControl } from "./control.ts";
+import { type Api, body, json } from "./route.ts";
+
+const keysMax = 1_000;
+
+const uses = z.strictObject({
+  flags: z
+    .record(z.string().max(keyBytesMax), z.number().int().min(1))
+    .refine((counts) => Object.keys(counts).length <= keysMax, `expected at most ${keysMax} keys`)
+    .openapi({ example: { "new-checkout": 4711 } }),
+});
+
+export function addAppFlags(api: Api, control: FlagControl): void {
+  api.openapi(
+    defineForApps({
+      method: "post",
+      path: "/v1/app/flag-uses",
+      description:
+        "How often each flag was asked for since it was last told; the SDK tells it every 10 seconds.",
+      request: { body: body(uses) },
+      responses: { 200: json(z.object({}), "Counted") },
+    }),
+    async (c) => {
+      control.asked(toApp(c), c.req.valid("json").flags);
+      return c.json({}, 200);
+    },
+  );
+}

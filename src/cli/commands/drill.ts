@@ -1,0 +1,86 @@
+/** `nines drill`: everything killed under load, and a verdict. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import manifest from "../../../package.json" with { type: "json" };
+import { NinesError } from "../../std/errors.ts";
+import { defineCommand, jsonFlag, noArgs } from "../command.ts";
+import { exitCodes } from "../exit.ts";
+import { suggest, UsageError } from "../usage.ts";
+
+const minutesAtFirst = 10;
+
+export const drill = defineCommand({
+  places: "",
+  args: noArgs,
+  flags: {
+    minutes: { kind: "number", value: "N", summary: "how long; 10 by default", min: 1, max: 1_440 },
+    seed: {
+      kind: "number",
+      value: "N",
+      summary: "the same seed, the same schedule",
+      min: 0,
+      max: 4_294_967_295,
+    },
+    only: { kind: "text", value: "KIND,…", summary: "only these kinds or groups of kinds" },
+    report: { kind: "text", value: "DIR", summary: "writes report.html, report.json and report.txt there" },
+    json: jsonFlag,
+  },
+  notes: `Starts a platform of its own in a temporary home, and removes it afterwards. Everything in it is killed,
+stopped, restarted and changed under load; what was acknowledged must have happened. Exit code 0 only when
+every promise held. Groups: kill several stop pause restart change postgres target load cold.`,
+  async run({ flags, out }) {
+    const { drill, chooseKinds, kinds, toPage, toText } = await import("../../drill/drill.ts");
+    const words = (flags.only ?? "").split(",").filter(Boolean);
+    const { chosen, unknown } = chooseKinds(words);
+    for (const word of unknown) {
+      const near = suggest(word, [...new Set(kinds.flatMap((kind) => [kind.name, kind.group]))]);
+      throw new UsageError(
+        `a drill has no kind "${word}"`,
+        near === undefined ? "nines drill --help names the groups" : `did you mean ${near}?`,
+      );
+    }
+    const seed = flags.seed ?? Math.floor(Math.random() * 1_000_000);
+    const minutes = flags.minutes ?? minutesAtFirst;
+    const ending = new AbortController();
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+      process.once(name, () =>
+        ending.abort(
+          new NinesError("unavailable", "the drill was ended early", { hint: "no verdict was reached" }),
+        ),
+      );
+    }
+    out.note(`nines drill, seed ${seed}, ${minutes} min`);
+    const report = await drill(
+      {
+        version: manifest.version,
+        minutes,
+        seed,
+        kinds: words.length === 0 ? kinds : chosen,
+        signal: ending.signal,
+      },
+      (news) => {
+        if (news.kind === "phase") out.note(`  ${news.what}`);
+        if (news.kind === "deed") {
+          const { deed } = news;
+          const what = deed.targets.length > 0 ? `${deed.kind} (${deed.targets.join(", ")})` : deed.kind;
+          const back = deed.backMs === undefined ? "" : `back after ${Math.round(deed.backMs)} ms`;
+          out.note(
+            `  ${String(deed.index + 1).padStart(3)}/${news.of}  ${what}  ${deed.failure === undefined ? back : `FAILED: ${deed.failure}`}`,
+          );
+        }
+      },
+    );
+    if (flags.report !== undefined) {
+      mkdirSync(flags.report, { recursive: true });
+      writeFileSync(join(flags.report, "report.json"), `${JSON.stringify(report)}\n`);
+      writeFileSync(join(flags.report, "report.html"), toPage(report));
+      writeFileSync(join(flags.report, "report.txt"), `${toText(report)}\n${report.verdict.line}\n`);
+    }
+    if (flags.json) out.json(report);
+    else {
+      out.line(toText(report));
+      out.line(out.paint(report.verdict.held ? "green" : "red", `VERDICT: ${report.verdict.line}`));
+    }
+    return report.verdict.held ? exitCodes.done : exitCodes.failed;
+  },
+});

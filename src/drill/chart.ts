@@ -1,0 +1,80 @@
+/** One chart over the seconds of a drill, as SVG: values, and below them a band of what was done. Pure. */
+
+export interface Band {
+  readonly fromS: number;
+  readonly toS: number;
+  readonly style: "kill" | "stop" | "change" | "other";
+  /** Shown to whoever points at it. */
+  readonly title: string;
+}
+
+export interface Chart {
+  readonly title: string;
+  /** Class of the line; `fail` is drawn as bars. */
+  readonly series: string;
+  readonly unit: string;
+  /** One a second. */
+  readonly values: readonly number[];
+  readonly seconds: number;
+  readonly bands: readonly Band[];
+}
+
+const [width, height, left, top, bandTop] = [1_032, 150, 46, 18, 124];
+const plotHeight = bandTop - top - 8;
+const ticksMax = 12;
+
+export function drawChart({ title, series, unit, values, seconds, bands }: Chart): string {
+  const most = niceAbove(Math.max(1, ...values));
+  const x = (second: number) => left + (second / Math.max(1, seconds)) * (width - left - 6);
+  const y = (value: number) => top + plotHeight - (value / most) * plotHeight;
+  const line =
+    series === "fail"
+      ? values
+          .map((value, at) =>
+            value === 0
+              ? ""
+              : `<rect class="fail" x="${fix(x(at))}" y="${fix(y(value))}" width="${fix(Math.max(1.5, x(1) - x(0)))}" height="${fix(top + plotHeight - y(value))}"/>`,
+          )
+          .join("")
+      : `<path class="${series}" d="${values.map((value, at) => `${at === 0 ? "M" : "L"}${fix(x(at + 0.5))} ${fix(y(value))}`).join("")}"/>`;
+  const marks = bands
+    .map(
+      (band) =>
+        `<rect class="band ${band.style}" x="${fix(x(band.fromS))}" y="${bandTop - 4}" width="${fix(Math.max(2, x(band.toS) - x(band.fromS)))}" height="8"><title>${toHtml(band.title)}</title></rect>`,
+    )
+    .join("");
+  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${toHtml(title)}">
+<text x="${left}" y="11">${toHtml(title)}</text>
+${[0, most / 2, most].map((value) => `<line class="axis" x1="${left}" x2="${width - 6}" y1="${fix(y(value))}" y2="${fix(y(value))}"/><text x="${left - 6}" y="${fix(y(value) + 4)}" text-anchor="end">${value}${unit === " ms" || unit === "/s" ? "" : unit}</text>`).join("")}
+${ticks(seconds)
+  .map(
+    (second) =>
+      `<text x="${fix(x(second))}" y="${height - 4}" text-anchor="${second >= seconds * 0.98 ? "end" : "middle"}">${toClock(second)}</text>`,
+  )
+  .join("")}
+${line}${marks}</svg>`;
+}
+
+function ticks(seconds: number): number[] {
+  const every =
+    [5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600].find((step) => seconds / step <= ticksMax) ?? 7_200;
+  return Array.from({ length: Math.floor(seconds / every) + 1 }, (_, at) => at * every);
+}
+
+/** 1, 2, 4 or 10 times a power of ten: half of it is a round number, too. */
+function niceAbove(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return ([1, 2, 4, 6, 8, 10].find((factor) => factor * power >= value) ?? 10) * power;
+}
+
+function toClock(second: number): string {
+  return `${Math.floor(second / 60)}:${String(second % 60).padStart(2, "0")}`;
+}
+
+function fix(value: number): string {
+  return String(Math.round(value * 10) / 10);
+}
+
+export function toHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`);
+}

@@ -1,0 +1,101 @@
+/**
+ * `nines drill`: the proof that anyone can run. A platform under load, everything in it killed, stopped, restarted and
+ * changed by a schedule that comes from a seed; loads that write down what they did; checkers that read it; a verdict
+ * that names every broken promise.
+ *
+ *   const report = await drill({ minutes: 10, seed: 7, kinds, platform: { kind: "fresh" } }, tell);
+ *   process.exitCode = report.verdict.held ? 0 : 1;
+ *
+ * The way: `schedule.ts` (what happens when, pure) → `doing.ts` (does it) beside `load/` (processes) and `app/` (what is
+ * deployed) → `model/` (what must hold, pure) → `verdict.ts` → `report.ts` → `text.ts`, `page.ts`.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "../std/clock.ts";
+import type { Deed } from "./deed.ts";
+import { doStep } from "./doing.ts";
+import { audit } from "./evidence.ts";
+import { prepareGround } from "./ground.ts";
+import { kinds as allKinds, type Kind } from "./kinds.ts";
+import { Journal } from "./load/journal.ts";
+import { wallMs } from "./load/load.ts";
+import { startLoads } from "./loads.ts";
+import { startPlatform } from "./platform.ts";
+import { type Report, toReport } from "./report.ts";
+import { type Step, toSchedule } from "./schedule.ts";
+import { toVerdict } from "./verdict.ts";
+
+export { chooseKinds, type Kind, kinds } from "./kinds.ts";
+export { toPage } from "./page.ts";
+export type { Report } from "./report.ts";
+export { toText } from "./text.ts";
+
+export interface DrillOptions {
+  readonly version: string;
+  readonly minutes: number;
+  readonly seed: number;
+  readonly kinds: readonly Kind[];
+  /** HTTP requests a second, of all kinds; 100 by default. */
+  readonly rate?: number;
+  /** Ends the drill early: the platform is taken down, and there is no report. */
+  readonly signal?: AbortSignal;
+}
+
+export type News =
+  | { readonly kind: "phase"; readonly what: string }
+  | { readonly kind: "step"; readonly step: Step; readonly of: number; readonly what: string }
+  | { readonly kind: "deed"; readonly deed: Deed; readonly of: number };
+
+const defaultRate = 100;
+
+export async function drill(options: DrillOptions, tell: (news: News) => void): Promise<Report> {
+  const { seed, minutes, version, rate = defaultRate } = options;
+  const durationMs = minutes * 60_000;
+  const schedule = toSchedule(options.kinds, seed, durationMs);
+  tell({ kind: "phase", what: "a platform of its own starts" });
+  const platform = await startPlatform({ guard: true, prefix: "nines-drill-" });
+  let left: readonly string[] = [];
+  const pauseUntil = async (at: number) => {
+    options.signal?.throwIfAborted();
+    await systemClock.sleep(Math.max(0, at - wallMs()), options.signal);
+  };
+  const dispose = async () => {
+    await Promise.resolve(platform[Symbol.asyncDispose]()).catch((error: Error) => {
+      left = error.message.split("\n");
+    });
+  };
+  try {
+    const folder = join(platform.folder, "drill");
+    mkdirSync(folder, { mode: 0o711 });
+    tell({ kind: "phase", what: "the drill's app is deployed" });
+    const ground = await prepareGround(platform, folder, rate);
+    await using loads = await startLoads(ground, rate);
+    using journal = new Journal(join(folder, "deeds.jsonl"));
+    const deeds: Deed[] = [];
+    const startedAt = wallMs();
+    for (const step of schedule) {
+      if (wallMs() - startedAt > durationMs) break;
+      await pauseUntil(startedAt + step.atMs);
+      const kind = allKinds.find((one) => one.name === step.kind) as Kind;
+      tell({ kind: "step", step, of: schedule.length, what: kind.what });
+      const deed = await doStep(step, kind, { ground, load: loads.http, target: loads.target, rate });
+      deeds.push(deed);
+      journal.add(deed);
+      tell({ kind: "deed", deed, of: schedule.length });
+    }
+    await pauseUntil(startedAt + durationMs);
+    tell({ kind: "phase", what: "what is under way comes to its end" });
+    await ground.settled();
+    const endedAt = wallMs();
+    const evidence = await audit(ground, loads, deeds, endedAt);
+    await loads[Symbol.asyncDispose]();
+    tell({ kind: "phase", what: "the platform is taken down" });
+    await dispose();
+    const found = { ...evidence.found, left };
+    const run = { version, seed, minutes, schedule, startedAt, endedAt, records: evidence.records };
+    return toReport(run, found, toVerdict(found));
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}

@@ -1,0 +1,16 @@
+import { expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pruneJobLogs } from "./job-logs.ts";
+
+test("the newest logs are kept, the oldest go", () => {
+  const folder = mkdtempSync(join(tmpdir(), "nines-job-logs-"));
+  for (let i = 0; i < 6; i++) {
+    writeFileSync(join(folder, `${i}.log`), "");
+    utimesSync(join(folder, `${i}.log`), i * 10, ((i * 5) % 6) * 10);
+  }
+  pruneJobLogs(folder, 3);
+  expect(readdirSync(folder).toSorted()).toEqual(["1.log", "2.log", "3.log"]);
+  pruneJobLogs(join(folder, "missing"), 3);
+});

@@ -1,0 +1,40 @@
+import { expect, test } from "bun:test";
+import { Measures } from "./series.ts";
+
+function total(measures: Measures): number {
+  let sum = 0;
+  for (const series of measures.all()) for (const { count } of series.counts()) sum += count;
+  return sum;
+}
+
+test("requests count by app, release, status class and code", () => {
+  const measures = new Measures();
+  measures.series("shop", 3).add("", 200, 1);
+  measures.series("shop", 3).add("", 204, 1);
+  measures.series("shop", 3).add("H12", 503, 30_000);
+  measures.series("shop", 4).add("", 999, 1);
+  expect([...measures.series("shop", 3).counts()]).toEqual([
+    { status: "2xx", code: "", count: 2 },
+    { status: "5xx", code: "H12", count: 1 },
+  ]);
+  expect([...measures.series("shop", 4).counts()]).toEqual([{ status: "9xx", code: "", count: 1 }]);
+});
+
+test("a release that comes back after many others still counts", () => {
+  const measures = new Measures();
+  for (let release = 10; release < 30; release++) measures.series("shop", release).add("", 200, 1);
+  for (const release of [3, 29, 3, 10]) measures.series("shop", release).add("", 200, 1);
+  expect(total(measures)).toBe(24);
+});
+
+test("however many releases and apps there are, the series are few, and nothing is lost", () => {
+  const measures = new Measures();
+  for (let release = 1; release <= 100; release++) measures.series("shop", release).add("", 200, 1);
+  expect([...measures.all()].length).toBeLessThanOrEqual(10);
+  for (let app = 0; app < 5_000; app++) measures.series(`app${app}`, 1).add("", 200, 1);
+  expect([...measures.all()].length).toBeLessThanOrEqual(1_001);
+  expect(total(measures)).toBe(5_100);
+  measures.forget("shop");
+  measures.series("late", 1).add("", 200, 1);
+  expect([...measures.all()].some(({ app }) => app === "late")).toBe(true);
+});

@@ -1,0 +1,124 @@
+/**
+ * What is measured of requests, by app, release, status class and code. The number of series is bounded: an
+ * app's older releases share one, and apps beyond the bound share another.
+ */
+import { type MeshCode, meshErrors } from "./errors.ts";
+import { Histogram } from "./histogram.ts";
+
+/** Releases of one app that have a series of their own. */
+const releaseCount = 8;
+/** Series of all apps. */
+const seriesCount = 1_000;
+/** Release of the series that an app's older releases share. */
+const older = -1;
+
+const codes: readonly (MeshCode | "")[] = ["", ...(Object.keys(meshErrors) as MeshCode[])];
+const places = Object.fromEntries(codes.map((code, place) => [code, place])) as Record<MeshCode | "", number>;
+/** 1xx to 9xx, and what has no such class. */
+const classCount = 10;
+
+export interface Count {
+  /** `2xx` */
+  readonly status: string;
+  readonly code: MeshCode | "";
+  readonly count: number;
+}
+
+export class Series {
+  /** Empty for what belongs to no app, and for the apps beyond the bound. */
+  readonly app: string;
+  /** 0 when there was none, `older` for all that have no series of their own any more. */
+  readonly release: number;
+  readonly latency = new Histogram();
+  readonly #counts = new Float64Array(classCount * codes.length);
+
+  constructor(app: string, release: number) {
+    this.app = app;
+    this.release = release;
+  }
+
+  add(code: MeshCode | "", status: number, ms: number): void {
+    const statusClass = (status / 100) | 0;
+    this.#counts[(statusClass < classCount ? statusClass : 0) * codes.length + places[code]]!++;
+    if (ms >= 0) this.latency.add(ms);
+  }
+
+  merge(other: Series): void {
+    this.latency.merge(other.latency);
+    for (let i = 0; i < this.#counts.length; i++) this.#counts[i]! += other.#counts[i]!;
+  }
+
+  *counts(): Generator<Count> {
+    for (let i = 0; i < this.#counts.length; i++) {
+      const count = this.#counts[i]!;
+      const status = `${Math.floor(i / codes.length)}xx`;
+      if (count > 0) yield { status, code: codes[i % codes.length]!, count };
+    }
+  }
+}
+
+export class Measures {
+  readonly #apps = new Map<string, Map<number, Series>>();
+  readonly #rest = new Series("", 0);
+  #last: Series = this.#rest;
+  #count = 0;
+
+  /** Where a request of this app and release counts. */
+  series(app: string, release: number): Series {
+    // The next request is mostly of the same app and release as the last one.
+    if (this.#last.release === release && this.#last.app === app) return this.#last;
+    return (this.#last = this.#find(app, release));
+  }
+
+  #find(app: string, release: number): Series {
+    if (app === "") return this.#rest;
+    let releases = this.#apps.get(app);
+    const known = releases?.get(release);
+    if (known !== undefined) return known;
+    const retired = releases?.get(older);
+    if (retired !== undefined && release < oldestOf(releases!)) return retired;
+    if (this.#count >= seriesCount) return releases?.get(older) ?? this.#rest;
+    if (releases === undefined) {
+      releases = new Map();
+      this.#apps.set(app, releases);
+    }
+    const series = new Series(app, release);
+    releases.set(release, series);
+    this.#count++;
+    if (releases.size > releaseCount) this.#retire(app, releases);
+    // A release that came back may be older than all that have a series.
+    return releases.get(release) ?? releases.get(older)!;
+  }
+
+  /** Forgets a removed app. */
+  forget(app: string): void {
+    this.#count -= this.#apps.get(app)?.size ?? 0;
+    this.#apps.delete(app);
+    this.#last = this.#rest;
+  }
+
+  *all(): Generator<Series> {
+    yield this.#rest;
+    for (const releases of this.#apps.values()) yield* releases.values();
+  }
+
+  #retire(app: string, releases: Map<number, Series>): void {
+    const oldest = oldestOf(releases);
+    const series = releases.get(oldest)!;
+    releases.delete(oldest);
+    this.#last = this.#rest;
+    const shared = releases.get(older);
+    if (shared === undefined) {
+      const made = new Series(app, older);
+      made.merge(series);
+      releases.set(older, made);
+    } else {
+      shared.merge(series);
+      this.#count--;
+    }
+  }
+}
+
+function oldestOf(releases: ReadonlyMap<number, Series>): number {
+  return Math.min(...[...releases.keys()].filter((release) => release !== older));
+}

@@ -1,0 +1,300 @@
+/**
+ * What is kept of all series: second by second for the last quarter of an hour, in steps of ten seconds for six
+ * hours. Counters and histograms keep how much they grew in a slot; gauges, what they were.
+ */
+import { Histogram } from "./histogram.ts";
+import type { MetricsLimits } from "./limits.ts";
+import { Sheaf } from "./sheaf.ts";
+import { Track } from "./track.ts";
+
+/** How one series did over a span of slots. */
+export interface Stretch {
+  increase: number;
+  last: number;
+  min: number;
+  max: number;
+  sum: number;
+  samples: number;
+  /** Of the newest sample; -1 when there is none. */
+  slot: number;
+}
+
+/** One series' place in the tracks, and its running ten seconds. */
+export interface Place {
+  readonly kind: "counter" | "gauge" | "histogram";
+  readonly id: number;
+  /** The slot in which it got its place: what is older there was another's. */
+  readonly born: number;
+  /** Growth in the running ten seconds; NaN when nothing was heard. */
+  ten: number;
+  /** Of a gauge in the running ten seconds. */
+  tenMin: number;
+  tenMax: number;
+  tenCount: number;
+  tenLast: number;
+  /** What was added in the running second, and in the running ten. */
+  readonly second: Histogram | undefined;
+  readonly tenHistogram: Histogram | undefined;
+}
+
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Numbers of places; a free one is used again. */
+class Numbers {
+  #next = 0;
+  readonly #free: number[] = [];
+
+  take(): number {
+    return this.#free.pop() ?? this.#next++;
+  }
+
+  give(id: number): void {
+    this.#free.push(id);
+  }
+}
+
+export class Past {
+  readonly #limits: MetricsLimits;
+  readonly #perCoarse: number;
+  readonly #growth: Track;
+  readonly #growthCoarse: Track;
+  readonly #level: Track;
+  readonly #levelLast: Track;
+  readonly #levelMin: Track;
+  readonly #levelMax: Track;
+  readonly #levelMean: Track;
+  readonly #spread: Sheaf;
+  readonly #spreadCoarse: Sheaf;
+  readonly #growthIds = new Numbers();
+  readonly #levelIds = new Numbers();
+  #slot: number;
+
+  constructor(limits: MetricsLimits, slot: number) {
+    this.#limits = limits;
+    this.#perCoarse = limits.coarseMs / limits.fineMs;
+    const { fineSlots, coarseSlots } = limits;
+    this.#growth = new Track(fineSlots);
+    this.#growthCoarse = new Track(coarseSlots);
+    this.#level = new Track(fineSlots);
+    this.#levelLast = new Track(coarseSlots);
+    this.#levelMin = new Track(coarseSlots);
+    this.#levelMax = new Track(coarseSlots);
+    this.#levelMean = new Track(coarseSlots);
+    this.#spread = new Sheaf(fineSlots, limits.fineHistogramBytesMax);
+    this.#spreadCoarse = new Sheaf(coarseSlots, limits.coarseHistogramBytesMax);
+    this.#slot = slot;
+    this.#enter(slot);
+  }
+
+  get slot(): number {
+    return this.#slot;
+  }
+
+  get bytes(): number {
+    const tracks = [
+      this.#growth,
+      this.#growthCoarse,
+      this.#level,
+      this.#levelLast,
+      this.#levelMin,
+      this.#levelMax,
+      this.#levelMean,
+    ];
+    return [...tracks, this.#spread, this.#spreadCoarse].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Blocks of histograms that went before their time, as all together were too large. */
+  get shortened(): number {
+    return this.#spread.shortened + this.#spreadCoarse.shortened;
+  }
+
+  open(kind: Place["kind"]): Place {
+    const isHistogram = kind === "histogram";
+    return {
+      kind,
+      id: (kind === "gauge" ? this.#levelIds : this.#growthIds).take(),
+      born: this.#slot,
+      ten: Number.NaN,
+      tenMin: Number.POSITIVE_INFINITY,
+      tenMax: Number.NEGATIVE_INFINITY,
+      tenCount: 0,
+      tenLast: Number.NaN,
+      second: isHistogram ? new Histogram() : undefined,
+      tenHistogram: isHistogram ? new Histogram() : undefined,
+    };
+  }
+
+  close(place: Place): void {
+    if (place.kind === "gauge") this.#level.clear(place.id);
+    else this.#growth.clear(place.id);
+    (place.kind === "gauge" ? this.#levelIds : this.#growthIds).give(place.id);
+  }
+
+  /** A counter or histogram grew by so much, 0 too, in the running second. */
+  grow(place: Place, by: number): void {
+    const before = this.#growth.get(place.id);
+    this.#growth.set(place.id, Number.isNaN(before) ? by : before + by);
+    place.ten = (Number.isNaN(place.ten) ? 0 : place.ten) + by;
+  }
+
+  setLevel(place: Place, value: number): void {
+    this.#level.set(place.id, value);
+    place.tenLast = value;
+  }
+
+  /** True when the running second knows something of it. */
+  isSet(place: Place): boolean {
+    return !Number.isNaN((place.kind === "gauge" ? this.#level : this.#growth).get(place.id));
+  }
+
+  /** What a series did from one second to another, both included; of what is older than the fine past, in its steps. */
+  read(place: Place, from: number, to: number): Stretch {
+    const stretch = {
+      increase: 0,
+      last: Number.NaN,
+      min: Number.NaN,
+      max: Number.NaN,
+      sum: 0,
+      samples: 0,
+      slot: -1,
+    };
+    const since = Math.max(from, place.born);
+    const { fine, coarse } = this.#split(since, to);
+    if (place.kind === "gauge") {
+      if (coarse !== undefined) this.#readCoarseLevel(place.id, coarse, stretch);
+      if (fine !== undefined) {
+        this.#level.each(place.id, fine.from, fine.to, (value, slot) =>
+          addLevel(stretch, value, value, value, value, 1, slot),
+        );
+      }
+      return stretch;
+    }
+    const add = (weight: number) => (value: number, slot: number) => {
+      stretch.increase += value;
+      stretch.samples += weight;
+      stretch.slot = slot * weight + weight - 1;
+    };
+    if (coarse !== undefined) this.#growthCoarse.each(place.id, coarse.from, coarse.to, add(this.#perCoarse));
+    if (fine !== undefined) this.#growth.each(place.id, fine.from, fine.to, add(1));
+    return stretch;
+  }
+
+  /** All values that a histogram got from one second to another, both included. */
+  readHistogram(place: Place, from: number, to: number): Histogram {
+    const into = new Histogram();
+    const { fine, coarse } = this.#split(Math.max(from, place.born), to);
+    if (coarse !== undefined) this.#spreadCoarse.collect(place.id, coarse.from, coarse.to, into);
+    if (fine !== undefined) this.#spread.collect(place.id, fine.from, fine.to, into);
+    if (to >= this.#slot && place.second !== undefined) into.merge(place.second);
+    return into;
+  }
+
+  #readCoarseLevel(id: number, { from, to }: Span, stretch: Stretch): void {
+    const weight = this.#perCoarse;
+    const rows = new Map<number, { last: number; min: number; max: number }>();
+    this.#levelLast.each(id, from, to, (last, slot) => rows.set(slot, { last, min: last, max: last }));
+    this.#levelMin.each(id, from, to, (min, slot) => Object.assign(rows.get(slot) ?? {}, { min }));
+    this.#levelMax.each(id, from, to, (max, slot) => Object.assign(rows.get(slot) ?? {}, { max }));
+    this.#levelMean.each(id, from, to, (mean, slot) => {
+      const row = rows.get(slot);
+      if (row !== undefined)
+        addLevel(stretch, row.last, row.min, row.max, mean, weight, slot * weight + weight - 1);
+    });
+  }
+
+  /** Which part of a span the fine past still has, and which the coarse one must answer. */
+  #split(from: number, to: number): { readonly fine: Span | undefined; readonly coarse: Span | undefined } {
+    const perCoarse = this.#perCoarse;
+    const edge = Math.ceil((this.#slot - this.#limits.fineSlots + 1) / perCoarse) * perCoarse;
+    const fine = to >= edge ? { from: Math.max(from, edge), to } : undefined;
+    if (from >= edge) return { fine, coarse: undefined };
+    const coarse = { from: Math.floor(from / perCoarse), to: Math.floor(Math.min(to, edge - 1) / perCoarse) };
+    return { fine, coarse };
+  }
+
+  /** Ends the running second for all places, and goes on to the next. */
+  turn(places: Iterable<Place>): void {
+    const next = this.#slot + 1;
+    const endsCoarse = next % this.#perCoarse === 0;
+    for (const place of places) this.#endSecond(place, endsCoarse);
+    this.#enter(next);
+  }
+
+  /** Passes over seconds in which nothing ran: the process was stopped. */
+  skipTo(slot: number): void {
+    if (slot > this.#slot) this.#enter(slot);
+  }
+
+  #enter(slot: number): void {
+    this.#slot = slot;
+    this.#growth.advance(slot);
+    this.#level.advance(slot);
+    const coarse = Math.floor(slot / this.#perCoarse);
+    for (const track of [
+      this.#growthCoarse,
+      this.#levelLast,
+      this.#levelMin,
+      this.#levelMax,
+      this.#levelMean,
+    ]) {
+      track.advance(coarse);
+    }
+  }
+
+  #endSecond(place: Place, endsCoarse: boolean): void {
+    if (place.kind === "gauge") {
+      const value = this.#level.get(place.id);
+      if (!Number.isNaN(value)) {
+        place.ten = (place.tenCount++ === 0 ? 0 : place.ten) + value;
+        if (value < place.tenMin) place.tenMin = value;
+        if (value > place.tenMax) place.tenMax = value;
+      }
+    } else if (place.second !== undefined && place.second.count > 0) {
+      this.#spread.put(place.id, this.#slot, place.second);
+      place.tenHistogram!.merge(place.second);
+      place.second.clear();
+    }
+    if (endsCoarse) this.#endTen(place);
+  }
+
+  #endTen(place: Place): void {
+    if (place.kind === "gauge") {
+      if (place.tenCount > 0) {
+        this.#levelLast.set(place.id, place.tenLast);
+        this.#levelMin.set(place.id, place.tenMin);
+        this.#levelMax.set(place.id, place.tenMax);
+        this.#levelMean.set(place.id, place.ten / place.tenCount);
+      }
+      place.tenMin = Number.POSITIVE_INFINITY;
+      place.tenMax = Number.NEGATIVE_INFINITY;
+      place.tenCount = 0;
+    } else {
+      if (!Number.isNaN(place.ten)) this.#growthCoarse.set(place.id, place.ten);
+      if (place.tenHistogram !== undefined && place.tenHistogram.count > 0) {
+        this.#spreadCoarse.put(place.id, Math.floor(this.#slot / this.#perCoarse), place.tenHistogram);
+        place.tenHistogram.clear();
+      }
+    }
+    place.ten = Number.NaN;
+  }
+}
+
+function addLevel(
+  stretch: Stretch,
+  last: number,
+  min: number,
+  max: number,
+  mean: number,
+  weight: number,
+  slot: number,
+): void {
+  if (stretch.samples === 0 || min < stretch.min) stretch.min = min;
+  if (stretch.samples === 0 || max > stretch.max) stretch.max = max;
+  stretch.last = last;
+  stretch.sum += mean * weight;
+  stretch.samples += weight;
+  stretch.slot = slot;
+}

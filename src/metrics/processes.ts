@@ -1,0 +1,83 @@
+/**
+ * What each process has said so far: its totals, from which a report says how much grew. A process that is new
+ * grew from nothing. One that ran before this controller listened starts where it stands.
+ */
+import type { Histogram } from "./histogram.ts";
+import type { HistogramSample, Report } from "./report.ts";
+
+/** One series of one process. */
+export interface Tracked<Series> {
+  readonly series: Series;
+  /** Its last total, or level. */
+  value: number;
+  readonly histogram: Histogram | undefined;
+  /** The last complete round that named it. */
+  round: number;
+}
+
+export class Process<Series> {
+  readonly part: string;
+  readonly start: string;
+  readonly release: string | undefined;
+  heardAt: number;
+  seq = -1;
+  readonly tracked = new Map<string, Tracked<Series>>();
+  /** A later start of the same part was heard of: its gauges are the other's now. */
+  superseded = false;
+  /** True once all that it measures is known, so that what is new counts from nothing. */
+  isKnown: boolean;
+  #round = -1;
+  #pages = 0;
+
+  constructor(report: Report, now: number, listeningMs: number) {
+    this.part = report.part;
+    this.start = report.start;
+    this.release = report.release;
+    this.heardAt = now;
+    this.isKnown = report.upMs <= listeningMs;
+  }
+
+  /** Counts the pages of a complete round; true with the last one, when none was lost. */
+  endsRound({ complete }: Report): boolean {
+    if (complete === undefined) return false;
+    if (complete.round !== this.#round) {
+      this.#round = complete.round;
+      this.#pages = 0;
+    }
+    return ++this.#pages === complete.pages;
+  }
+}
+
+/** How much a total grew; one that fell began anew. */
+export function toGrowth(before: number, after: number): number {
+  return after >= before ? after - before : after;
+}
+
+/**
+ * Takes over a histogram's totals, adds what is new to each of the others, and returns how many values that
+ * were; nothing when there are no others: this is where the process stood when it was first heard of.
+ */
+export function growHistogram(
+  known: Histogram,
+  sample: HistogramSample,
+  others: readonly Histogram[],
+): number {
+  let added = toGrowth(known.zero, sample.zero);
+  const zeros = added;
+  const sum = toGrowth(known.sum, sample.sum);
+  for (const [index, total] of sample.buckets) {
+    const before = known.get(index);
+    const by = toGrowth(before, total);
+    known.fill(index, total - before);
+    if (by !== 0) for (const other of others) other.fill(index, by);
+    added += by;
+  }
+  known.zero = sample.zero;
+  known.sum = sample.sum;
+  for (const other of others) {
+    other.zero += zeros;
+    other.sum += sum;
+    other.count += added;
+  }
+  return others.length === 0 ? 0 : added;
+}

@@ -1,0 +1,114 @@
+/** Who a process is, from /proc. A pid alone is never an identity: numbers are used again. */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** A process for good: the pid, and when (in clock ticks since boot) it was started. */
+export interface Identity {
+  readonly pid: number;
+  readonly startTime: number;
+}
+
+export interface Stat extends Identity {
+  readonly ppid: number;
+  readonly pgid: number;
+  /** R, S, D, T (stopped), Z (zombie), X … */
+  readonly state: string;
+  /** How a zombie ended, as wait(2) encodes it; 0 while it lives, and where we may not know. */
+  readonly waitStatus: number;
+}
+
+/** Undefined when no such process exists. */
+export function readStat(pid: number): Stat | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    return {
+      pid,
+      state: fields[0] ?? "?",
+      ppid: Number(fields[1]),
+      pgid: Number(fields[2]),
+      startTime: Number(fields[19]),
+      waitStatus: Number(fields[49] ?? 0),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The identity of a living process; undefined when it is gone or a zombie. */
+export function identify(pid: number): Identity | undefined {
+  const stat = readStat(pid);
+  return stat === undefined || stat.state === "Z" || stat.state === "X"
+    ? undefined
+    : { pid: stat.pid, startTime: stat.startTime };
+}
+
+/** True while that very process lives; a stranger with its pid does not count, nor does a zombie. */
+export function isAlive(identity: Identity): boolean {
+  return identify(identity.pid)?.startTime === identity.startTime;
+}
+
+/** Sends a signal to that very process; false when it is gone. `group` sends it to its whole process group. */
+export function signal(identity: Identity, name: NodeJS.Signals, group = false): boolean {
+  const stat = readStat(identity.pid);
+  if (stat === undefined || stat.startTime !== identity.startTime) return false;
+  try {
+    process.kill(group && stat.pgid === identity.pid ? -identity.pid : identity.pid, name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function listPids(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+}
+
+/** The real user id of a process; undefined when it is gone. */
+export function readUid(pid: number): number | undefined {
+  try {
+    const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    return uid === undefined ? undefined : Number(uid);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Clock ticks since boot, now: comparable with a start time. */
+export function readTicks(): number {
+  return Math.floor(Number.parseFloat(readFileSync("/proc/uptime", "latin1")) * 100);
+}
+
+/** Which boot of the machine this is; start times of two boots do not compare. */
+export function readBootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+}
+
+/** A process's environment as it was at its start; empty when it cannot be read. */
+export function readEnviron(pid: number): Record<string, string> {
+  try {
+    const pairs = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    return Object.fromEntries(pairs.filter(Boolean).map((pair) => split(pair, "=")));
+  } catch {
+    return {};
+  }
+}
+
+/** Every living process whose environment at its start had `key=value`. Survives fork, exec, setsid. */
+export function findByEnviron(key: string, value: string): Identity[] {
+  const needle = Buffer.from(`${key}=${value}\0`);
+  return listPids().flatMap((pid) => {
+    try {
+      if (!readFileSync(`/proc/${pid}/environ`).includes(needle)) return [];
+      return identify(pid) ?? [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function split(pair: string, by: string): [string, string] {
+  const at = pair.indexOf(by);
+  return at < 0 ? [pair, ""] : [pair.slice(0, at), pair.slice(at + 1)];
+}

@@ -1,0 +1,141 @@
+/** How groups of buffered writes travel: arrays of text, and all bodies in one piece. */
+import type { Cursor, Fetched, NewWrite, StoredWrite } from "../buffer/buffer.ts";
+
+/** A row of buffer_load. */
+export interface WriteRow {
+  readonly id: string;
+  readonly key: string | null;
+  readonly idempotency_key: string;
+  readonly headers: string | null;
+  readonly body: Uint8Array;
+  readonly age_ms: number;
+  readonly attempts: number;
+  readonly wait_ms: number | null;
+}
+
+/** The one row of buffer_fetch. */
+export interface FetchRow {
+  readonly under_way: string | null;
+  /** A JSON array of what `Fields` are. */
+  readonly writes: string | null;
+  readonly bodies: Uint8Array | null;
+  readonly more: boolean;
+}
+
+type Fields = readonly [
+  id: number,
+  key: string | null,
+  idempotencyKey: string,
+  headers: string | null,
+  bytes: number,
+  attempts: number,
+  ageMs: number,
+  waitMs: number | null,
+];
+
+const noHeaders: Readonly<Record<string, string>> = {};
+
+/** The parameters of buffer_write. */
+export function toParameters(writes: readonly NewWrite[], hints: readonly string[]): unknown[] {
+  const bodies = Buffer.concat(writes.map((write) => write.body));
+  const [targets, keys, idempotencyKeys, headers]: (string | undefined)[][] = [[], [], [], []];
+  const [starts, lengths]: number[][] = [[], []];
+  let start = 1;
+  // Most have the headers of the one before them.
+  let named: NewWrite["headers"];
+  let text: string | undefined;
+  for (const write of writes) {
+    if (write.headers !== named) {
+      named = write.headers;
+      text = named === undefined ? undefined : JSON.stringify(named);
+    }
+    targets?.push(write.target);
+    keys?.push(write.key);
+    idempotencyKeys?.push(write.idempotencyKey);
+    headers?.push(text);
+    starts?.push(start);
+    lengths?.push(write.body.byteLength);
+    start += write.body.byteLength;
+  }
+  const texts = [targets, keys, idempotencyKeys, headers].map((list) => toArray(list ?? []));
+  return [...texts, bodies, toArray(starts ?? []), toArray(lengths ?? []), toArray(hints)];
+}
+
+export function toFetched(row: FetchRow, cursor: Cursor): Fetched {
+  const writes = toWrites(row);
+  const last = writes.at(-1)?.id ?? 0;
+  // One that is new here began after the last look, and so with ids above all that could be seen then.
+  const underWay = row.under_way?.split(",") ?? [];
+  const late = new Map(underWay.map((tx) => [tx, cursor.late.get(tx) ?? cursor.after]));
+  if (row.more && last <= cursor.after) {
+    // Not all of those that have ended: the rest of them comes next.
+    for (const [tx, floor] of cursor.late) if (!late.has(tx)) late.set(tx, Math.max(floor, last));
+  }
+  return { writes, cursor: { after: Math.max(last, cursor.after), late }, full: row.more };
+}
+
+function toWrites(row: FetchRow): StoredWrite[] {
+  if (row.writes === null || row.bodies === null) return [];
+  const bodies = toBuffer(row.bodies);
+  let start = 0;
+  let text: string | null = null;
+  let named = noHeaders;
+  return (JSON.parse(row.writes) as Fields[]).map(
+    ([id, key, idempotencyKey, headers, bytes, attempts, ageMs, waitMs]) => {
+      if (headers !== text) {
+        text = headers;
+        named = toHeaders(headers);
+      }
+      const body = bodies.subarray(start, start + bytes);
+      start += bytes;
+      return {
+        id,
+        key: key ?? undefined,
+        idempotencyKey,
+        headers: named,
+        body,
+        attempts,
+        ageMs,
+        waitMs: Math.max(0, waitMs ?? 0),
+      };
+    },
+  );
+}
+
+export function toWrite(row: WriteRow): StoredWrite {
+  return {
+    id: Number(row.id),
+    key: row.key ?? undefined,
+    idempotencyKey: row.idempotency_key,
+    headers: toHeaders(row.headers),
+    body: row.body,
+    attempts: row.attempts,
+    ageMs: row.age_ms,
+    waitMs: Math.max(0, row.wait_ms ?? 0),
+  };
+}
+
+/** `xid:id,…` */
+export function toLateText(late: Cursor["late"]): string {
+  return [...late].map(([tx, floor]) => `${tx}:${floor}`).join(",");
+}
+
+export function parseLate(text: string): Cursor["late"] {
+  const pairs = text === "" ? [] : text.split(",").map((one) => one.split(":"));
+  return new Map(pairs.map(([tx, floor]) => [tx ?? "", Number(floor)]));
+}
+
+/** As an array literal of PostgreSQL. */
+export function toArray(values: readonly (string | number | undefined)[]): string {
+  const one = (value: string | number | undefined) =>
+    value === undefined ? "NULL" : typeof value === "number" ? value : `"${value.replace(/["\\]/g, "\\$&")}"`;
+  return `{${values.map(one).join(",")}}`;
+}
+
+export function toBuffer(bytes: Uint8Array): Buffer {
+  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function toHeaders(text: string | null): Readonly<Record<string, string>> {
+  return text === null ? noHeaders : (JSON.parse(text) as Record<string, string>);
+}

@@ -1,0 +1,41 @@
+/**
+ * The drill itself. The long form holds every promise. The short one, on a machine that others keep busy, holds those
+ * that no slowness can break: what was acknowledged has happened, once, and nothing is left behind.
+ */
+import { expect, test } from "bun:test";
+import { chooseKinds, drill, toPage, toText } from "../../src/drill/drill.ts";
+import { short } from "../length.ts";
+
+const limitMs = 900_000;
+const timeless = [
+  "answers mixed up",
+  "POSTs lost or repeated",
+  "messages lost",
+  "writes lost",
+  "writes repeated",
+  "left behind",
+];
+const { chosen } = chooseKinds(
+  short
+    ? ["kill-instance", "kill-broker", "kill-postgres", "kill-agent", "flag"]
+    : ["kill", "several", "change", "postgres"],
+);
+
+test(
+  "whatever is killed, what was acknowledged has happened",
+  async () => {
+    const minutes = short ? 0.2 : 3;
+    const report = await drill({ version: "test", minutes, seed: 42, kinds: chosen, rate: 60 }, () => {});
+    console.log(`${toText(report)}\n${report.verdict.line}`);
+    const held = report.verdict.claims.filter((claim) => !short || timeless.includes(claim.name));
+    expect(held.flatMap((claim) => claim.broken)).toEqual([]);
+    expect(report.deeds.length).toBeGreaterThan(0);
+    expect(report.requests.answered).toBeGreaterThan(0);
+    expect(report.messages.acked).toBeGreaterThan(0);
+    expect(report.writes.accepted).toBeGreaterThan(0);
+    const page = toPage(report);
+    expect(page).not.toMatch(/(src|href)=|url\(|@import/);
+    expect(page).toContain(report.verdict.line);
+  },
+  limitMs,
+);
