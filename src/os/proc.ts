@@ -59,6 +59,19 @@ export function signal(identity: Identity, name: NodeJS.Signals, group = false):
   }
 }
 
+/**
+ * For how many milliseconds since its start the process's first thread was ready to run and had no processor;
+ * undefined when it is gone, or the system does not say.
+ */
+export function readWaitedMs(pid: number): number | undefined {
+  try {
+    const waitedNs = Number(readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ")[1]);
+    return Number.isFinite(waitedNs) ? waitedNs / 1e6 : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 export function listPids(): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))

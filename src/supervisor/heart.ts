@@ -3,7 +3,7 @@
  * that it is dead, and only then starts the next, so that there are never two. A hung event loop is dead
  * too; the beat tells.
  */
-import { type Identity, isAlive, signal } from "../os/proc.ts";
+import { type Identity, isAlive, readWaitedMs, signal } from "../os/proc.ts";
 import { toDelayMs } from "../std/backoff.ts";
 import type { Clock } from "../std/clock.ts";
 import { toError } from "../std/errors.ts";
@@ -51,6 +51,8 @@ export interface Look {
   /** In [0, 1). */
   readonly chance: number;
   readonly mark: Mark;
+  /** How long the one that is watched has waited for a processor since its start. */
+  readonly waitedMs?: () => number | undefined;
   /** Of the process that is watched or being killed. */
   readonly isAlive: boolean;
   /** When none is watched: a living process that announced itself, whoever started it. */
@@ -73,7 +75,7 @@ export function advanceHeart(pulse: Pulse, look: Look, beatTimeoutMs: number): S
         const failures = now - pulse.since < stableMs ? pulse.failures + 1 : 0;
         return advanceHeart(nextStart(failures, now, chance), look, beatTimeoutMs);
       }
-      const beat = nextBeat(pulse.beat, look.mark, now, look.lateByMs);
+      const beat = nextBeat(pulse.beat, look);
       const patienceMs = beat.mark === pulse.firstMark ? Math.max(beatTimeoutMs, firstBeatMs) : beatTimeoutMs;
       if (!look.isWanted || toSilence(beat, now) < patienceMs) {
         return { pulse: { ...pulse, beat }, act: "none" };
@@ -164,6 +166,7 @@ function lookAround(pulse: Pulse, options: HeartOptions, dueAt: number): Look {
     lateByMs: now - dueAt,
     chance: chance(),
     mark: readMark(beat.path),
+    ...(pulse.kind === "watching" ? { waitedMs: () => readWaitedMs(pulse.identity.pid) } : {}),
     isAlive: isWatchedAlive,
     found: announced !== undefined && isAlive(announced) ? announced : undefined,
     isWanted: isWanted(),

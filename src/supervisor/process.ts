@@ -2,12 +2,12 @@
  * A child that is an OS process, in a session and process group of its own. It outlives its supervisor,
  * and the supervisor's successor adopts it.
  */
-import type { Identity } from "../os/proc.ts";
+import { type Identity, readWaitedMs } from "../os/proc.ts";
 import type { Clock } from "../std/clock.ts";
 import { toDuration } from "../std/duration.ts";
 import { NinesError, toError } from "../std/errors.ts";
 import { adopt } from "./adoption.ts";
-import { defaultBeatTimeoutMs } from "./beat.ts";
+import { defaultBeatTimeoutMs, starvedMsMax } from "./beat.ts";
 import { type Marked, takeCensus } from "./census.ts";
 import type { ChildSpec, Restart, Shutdown } from "./child.ts";
 import { type OnEvent, report } from "./event.ts";
@@ -191,7 +191,7 @@ async function getReady(
     const how = exit.kind === "crashed" ? exit.reason : exit.kind;
     throw new NinesError("unavailable", `${id} ended before it was ready: ${how}`, { blame: "platform" });
   });
-  const late = clock.sleep(startTimeoutMs, over.signal).then(() => {
+  const late = untilLate(running.identity.pid, startTimeoutMs, clock, over.signal).then(() => {
     const text = `${id} was not ready within ${toDuration(startTimeoutMs)}, its start timeout`;
     throw new NinesError("timeout", text, { blame: "platform" });
   });
@@ -206,11 +206,21 @@ async function getReady(
   }
 }
 
+/** Ends when the time is up, put off once by what the process had to wait for a processor meanwhile. */
+async function untilLate(pid: number, timeoutMs: number, clock: Clock, over: AbortSignal): Promise<void> {
+  const before = readWaitedMs(pid) ?? 0;
+  await clock.sleep(timeoutMs, over);
+  const starvedMs = Math.min((readWaitedMs(pid) ?? before) - before, starvedMsMax);
+  if (starvedMs > 0) await clock.sleep(starvedMs, over);
+}
+
 function watchBeat(running: OsProcess, options: ProcessOptions, { watch, onEvent }: Means): void {
   const { id, beat } = options;
   if (beat === undefined) return;
-  const watched = watch.watchBeat(beat.path, beat.timeoutMs ?? defaultBeatTimeoutMs, (silentMs) => {
-    report(onEvent, { kind: "hung", id, pid: running.identity.pid, silentMs: Math.round(silentMs) });
+  const { identity } = running;
+  const timeoutMs = beat.timeoutMs ?? defaultBeatTimeoutMs;
+  const watched = watch.watchBeat(identity, beat.path, timeoutMs, (silentMs) => {
+    report(onEvent, { kind: "hung", id, pid: identity.pid, silentMs: Math.round(silentMs) });
     running.killHung(silentMs);
   });
   running.onGone(() => watched[Symbol.dispose]());

@@ -4,7 +4,7 @@
  */
 import { closeSync, statSync } from "node:fs";
 import { findEnded, openPidfd, reap } from "../os/libc.ts";
-import { type Identity, isAlive, readStat } from "../os/proc.ts";
+import { type Identity, isAlive, readStat, readWaitedMs } from "../os/proc.ts";
 import type { Clock } from "../std/clock.ts";
 import { systemCode } from "../std/errors.ts";
 import { type Beat, lateMs, type Mark, nextBeat, toSilence } from "./beat.ts";
@@ -31,6 +31,7 @@ interface Watched extends Disposable {
 }
 
 interface Beating {
+  readonly identity: Identity;
   readonly path: string;
   readonly timeoutMs: number;
   readonly onSilent: (silentMs: number) => void;
@@ -74,11 +75,16 @@ export class Watch implements Disposable {
     if (this.#watched.size > 0) this.#lookWithin(hurryPollMs);
   }
 
-  /** Calls back once when the file was not touched for that long. */
-  watchBeat(path: string, timeoutMs: number, onSilent: (silentMs: number) => void): Disposable {
+  /** Calls back once when that process did not touch the file for so long, what it waited for a processor aside. */
+  watchBeat(
+    identity: Identity,
+    path: string,
+    timeoutMs: number,
+    onSilent: (silentMs: number) => void,
+  ): Disposable {
     const beat = { mark: readMark(path), changedAt: this.#clock.now() };
     if (this.#beating.size === 0) this.#beatsDueAt = this.#clock.now() + beatPollMs;
-    const beating = { path, timeoutMs, onSilent, beat };
+    const beating = { identity, path, timeoutMs, onSilent, beat };
     this.#beating.add(beating);
     this.#lookWithin(beatPollMs);
     return { [Symbol.dispose]: () => this.#beating.delete(beating) };
@@ -130,7 +136,8 @@ export class Watch implements Disposable {
     const lateByMs = now - this.#beatsDueAt;
     this.#beatsDueAt = now + beatPollMs;
     for (const one of [...this.#beating]) {
-      one.beat = nextBeat(one.beat, readMark(one.path), now, lateByMs);
+      const waitedMs = () => readWaitedMs(one.identity.pid);
+      one.beat = nextBeat(one.beat, { mark: readMark(one.path), now, lateByMs, waitedMs });
       const silentMs = toSilence(one.beat, now);
       if (silentMs < one.timeoutMs || lateByMs > lateMs || !this.#beating.delete(one)) continue;
       one.onSilent(silentMs);
