@@ -1,8 +1,12 @@
 /**
  * `npm test`: the unit tests, then the scenarios one after another, each in a process of its own with a
- * limit. NINES_TEST=long makes the scenarios as long as the proof asks. Names as arguments choose suites.
+ * limit. NINES_TEST=long makes the scenarios as long as the proof asks. Names as arguments choose suites;
+ * `--failed` runs those again that failed the last time, and counts them with the others of that run.
  * The last line is `N passed, N failed`.
  */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+
 interface Suite {
   readonly name: string;
   readonly command: readonly string[];
@@ -46,8 +50,16 @@ interface Result {
 }
 
 const failuresShownMax = 50;
+/** The results of the last run. */
+const memory = "node_modules/.cache/nines/test.json";
 const long = process.env.NINES_TEST === "long";
-const asked = process.argv.slice(2);
+const again = process.argv.includes("--failed");
+const earlier = again ? recall() : [];
+const asked = again ? earlier.filter((one) => one.failed > 0).map((one) => one.name) : process.argv.slice(2);
+if (again && asked.length === 0) {
+  console.error("test: no suite failed the last time");
+  process.exit(64);
+}
 const unknown = asked.filter((name) => !suites.some((suite) => suite.name === name));
 if (unknown.length > 0) {
   console.error(
@@ -62,6 +74,13 @@ for (const suite of suites) {
   console.log(`\n=== ${suite.name}`);
   results.push(await run(suite));
 }
+// In the order of the suites, each as it was when it ran last.
+const known = new Map([...earlier, ...results].map((one) => [one.name, one]));
+for (const one of earlier)
+  for (const line of one.failures) console.log(`failed the first time: ${one.name}: ${line}`);
+results.splice(0, Number.POSITIVE_INFINITY, ...known.values());
+mkdirSync(dirname(memory), { recursive: true });
+writeFileSync(memory, JSON.stringify(results));
 const sum = (key: "passed" | "failed") => results.reduce((total, result) => total + result[key], 0);
 console.log("");
 for (const { name, passed, failed, seconds } of results) {
@@ -102,6 +121,14 @@ async function run({ name, command, limitMs }: Suite): Promise<Result> {
   else if (code !== 0 && counted === 0) console.error(`test: ${name} exited with ${code}`);
   const failures = [...new Set(text.match(/^\s*(?:\(fail\)|FAIL|✗).*$/gm))].slice(0, failuresShownMax);
   return { name, passed, failed, failures, seconds: (performance.now() - startedAt) / 1_000 };
+}
+
+function recall(): Result[] {
+  try {
+    return JSON.parse(readFileSync(memory, "utf8")) as Result[];
+  } catch {
+    return [];
+  }
 }
 
 async function pass(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
