@@ -18,6 +18,7 @@ import type { NewWrite, Refusal, WriteStore } from "./port.ts";
 
 interface Waiting {
   readonly write: NewWrite;
+  readonly since: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -49,12 +50,9 @@ export class Committer {
       throw overloaded(`${this.#queue.length} writes wait for the database in this process`);
     }
     const { promise, resolve, reject } = defer<void>();
-    this.#queue.push({ write, resolve, reject });
+    this.#queue.push({ write, since: this.#clock.now(), resolve, reject });
     this.#bytes += write.body.byteLength;
-    if (this.#committing === undefined) {
-      if (this.#queue.length >= groupWritesMax) this.#start();
-      else this.#timer ??= this.#clock.after(groupMs, () => this.#start());
-    }
+    this.#startInTime();
     return promise;
   }
 
@@ -69,14 +67,22 @@ export class Committer {
     if (this.#hints.size > 0) await this.#store.hint([...this.#hints]).catch(() => {});
   }
 
+  /** When the group is full, or its oldest has waited for company long enough. */
+  #startInTime(): void {
+    const oldest = this.#queue[0];
+    if (this.#committing !== undefined || oldest === undefined) return;
+    const waitMs = oldest.since + groupMs - this.#clock.now();
+    if (waitMs <= 0 || this.#queue.length >= groupWritesMax) this.#start();
+    else this.#timer ??= this.#clock.after(waitMs, () => this.#start());
+  }
+
   #start(): void {
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
     if (this.#committing !== undefined || this.#queue.length === 0) return;
     this.#committing = this.#commit(this.#take()).finally(() => {
       this.#committing = undefined;
-      if (this.#queue.length >= groupWritesMax / 4) this.#start();
-      else if (this.#queue.length > 0) this.#timer ??= this.#clock.after(groupMs, () => this.#start());
+      this.#startInTime();
     });
   }
 

@@ -32,6 +32,9 @@ type Refused = Extract<Outcome, { kind: "refused" }>;
 
 /** Refused writes come again after this; then they are dead letters. */
 const refusedBackoff = { baseMs: 1_000, capMs: 300_000, jitter: 0.25 } as const;
+/** A new holder goes on at full pace after this, if its first write is still not answered. */
+const tryMs = 1_000;
+const tried = { kind: "half_open", probes: 0, reason: "" } as const;
 /** Of the oldest, one is the probe; another one each time, in case it is at fault itself. */
 const probeWritesMax = 32;
 
@@ -49,6 +52,11 @@ export class Lane {
   readonly #backlog: Backlog;
   #breaker: Breaker;
   #pace: Pace;
+  /**
+   * Until the first answer, but not for longer than until this: one write at a time, and its failure opens the
+   * breaker. What an earlier holder had learnt it may not have been able to note.
+   */
+  #triesUntil: number;
   #probing = false;
   #turning = false;
   #suspects = new Set<number>();
@@ -64,6 +72,7 @@ export class Lane {
     this.token = options.held.token;
     this.#breaker = options.held.breaker;
     this.#reportedAt = options.clock.now();
+    this.#triesUntil = options.clock.now() + tryMs;
     this.#pace = fullPace(1, options.clock.now());
     const { store, sweep, clock, log, random } = options;
     const turn = () => this.#turn();
@@ -79,6 +88,8 @@ export class Lane {
   renew(held: Held, termEndsAt: number): void {
     this.#termEndsAt = termEndsAt;
     this.#backlog.confirm(held.place);
+    // What could not be noted when it happened, since the database was away.
+    if ((held.breaker.kind === "closed") !== (this.#breaker.kind === "closed")) this.#note();
     const text = JSON.stringify(held.record);
     if (text !== this.#recordText) {
       this.#recordText = text;
@@ -148,7 +159,9 @@ export class Lane {
       this.#backlog.restart();
     }
     this.#pace = refill(this.#pace, this.#record.perSecondMax, now);
-    while (this.#inflight.size < this.#pace.limit) {
+    const tries = now < this.#triesUntil;
+    if (tries) this.#awake(this.#triesUntil);
+    while (this.#inflight.size < (tries ? 1 : this.#pace.limit)) {
       const waitMs = toWaitMs(this.#pace, this.#record.perSecondMax);
       if (waitMs > 0) {
         if (this.#backlog.order.readyCount > 0) this.#awake(now + waitMs);
@@ -198,6 +211,7 @@ export class Lane {
   }
 
   #take(write: StoredWrite, outcome: Outcome, record: TargetRecord): void {
+    if (outcome.kind === "delivered" || outcome.kind === "refused") this.#triesUntil = 0;
     switch (outcome.kind) {
       case "delivered":
         this.#succeed(write.id);
@@ -233,8 +247,12 @@ export class Lane {
       reason: outcome.reason,
       ...(outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs }),
     };
-    this.#breaker = advance(before, event, clock.now(), random());
-    this.#pace = lower(this.#pace, clock.now());
+    const now = clock.now();
+    const from: Breaker =
+      before.kind === "closed" && now < this.#triesUntil ? { ...tried, probeAt: now } : before;
+    this.#breaker = advance(from, event, now, random());
+    this.#triesUntil = 0;
+    this.#pace = lower(this.#pace, now);
     if (this.#breaker === before || this.#breaker.kind !== "open") return;
     if (before.kind === "closed") {
       log.warn("breaker_opened", { target: this.name, reason: outcome.reason });
@@ -328,6 +346,7 @@ export class Lane {
     // A refusal is an answer, too: the target is there.
     const now = clock.now();
     this.#breaker = advance(this.#breaker, { kind: "succeeded" }, now, 0);
+    this.#triesUntil = 0;
     this.#pace = slowStart(this.#pace, now);
     this.#suspects.clear();
     this.#backlog.restart();

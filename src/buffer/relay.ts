@@ -2,6 +2,7 @@
 import type { Clock } from "../std/clock.ts";
 import { toError } from "../std/errors.ts";
 import type { Log } from "../std/log.ts";
+import type { Breaker } from "./breaker.ts";
 import { Lane } from "./lane.ts";
 import { leaseMs, renewMs } from "./limits.ts";
 import type { Held, RelayStore, Sender } from "./port.ts";
@@ -42,9 +43,14 @@ export function startRelay(options: RelayOptions): Relay {
 
   const follow = async (held: readonly Held[], termEndsAt: number) => {
     const wanted = new Map(held.map((one) => [one.name, one]));
+    const breakers = new Map<string, Breaker>();
     for (const [name, lane] of lanes) {
       if (wanted.get(name)?.token === lane.token) continue;
       lanes.delete(name);
+      // It may have opened while the database, which knows nothing of that, was away.
+      if (wanted.get(name)?.breaker.kind === "closed" && lane.breaker.kind !== "closed") {
+        breakers.set(name, lane.breaker);
+      }
       log.info("target_left", { target: name, token: lane.token });
       await lane.stop();
       if (!wanted.has(name) && sweeps.get(name)?.size === 0) sweeps.delete(name);
@@ -52,7 +58,8 @@ export function startRelay(options: RelayOptions): Relay {
     for (const one of held) {
       let lane = lanes.get(one.name);
       if (lane === undefined) {
-        lane = new Lane({ ...options, held: one, sweep: sweepOf(one.name) });
+        const held = { ...one, breaker: breakers.get(one.name) ?? one.breaker };
+        lane = new Lane({ ...options, held, sweep: sweepOf(one.name) });
         lanes.set(one.name, lane);
         log.info("target_held", { target: one.name, token: one.token });
       }

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { Client } from "pg";
 import { startBuffer } from "../../src/buffer/buffer.ts";
+import { leaseMs, renewMs } from "../../src/buffer/limits.ts";
 import { systemClock } from "../../src/std/clock.ts";
 import { createLog } from "../../src/std/log.ts";
 import { until } from "../../src/std/until.ts";
@@ -29,6 +30,16 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(() => server[Symbol.asyncDispose]());
 
+interface Outage {
+  /** When requests came meanwhile. */
+  readonly at: number[];
+  readonly startedAt: number;
+  endedAt: number;
+  drainMs: number | undefined;
+  /** Something else stood in the way of the drain. */
+  hindered: boolean;
+}
+
 type Mood = "well" | "down" | "slow" | "flapping";
 
 test(
@@ -43,14 +54,20 @@ test(
 
     let mood: Mood = "well";
     /** Requests that each outage has seen, and how long after its end the first effect came. */
-    const outages: { readonly at: number[]; endedAt: number; drainMs: number | undefined }[] = [];
+    const outages: Outage[] = [];
+    /** When the last thing was over that keeps writes from anybody: the database away, the relay stopped or killed. */
+    let hinderedUntil = 0;
+    let newest = 0;
     let resets = 0;
     const effects: { key: string; n: number; token: number }[] = [];
     const inbox = new Set<string>();
     let again = 0;
     const target = stack.use(
       startTestTarget(async ({ headers, body }) => {
-        if (mood === "down") outages.at(-1)?.at.push(performance.now());
+        // One that was stopped may wake with a request half sent, which its old token tells.
+        const token = Number(headers.get("nines-fencing-token"));
+        newest = Math.max(newest, token);
+        if (mood === "down" && token === newest) outages.at(-1)?.at.push(performance.now());
         if (mood === "down" || (mood === "flapping" && Math.random() < 0.5)) return 503;
         if (mood === "slow") await Bun.sleep(Math.random() * 300);
         const { key, n } = JSON.parse(body) as { key: string; n: number };
@@ -58,10 +75,13 @@ test(
         if (n % 97 === 0 && headers.get("nines-attempt") === "1") return 422;
         const id = headers.get("idempotency-key") ?? "";
         if (inbox.has(id)) again++;
-        else effects.push({ key, n, token: Number(headers.get("nines-fencing-token")) });
+        else effects.push({ key, n, token });
         inbox.add(id);
         const outage = outages.at(-1);
-        if (outage !== undefined) outage.drainMs ??= performance.now() - outage.endedAt;
+        if (outage !== undefined && outage.drainMs === undefined) {
+          outage.drainMs = performance.now() - outage.endedAt;
+          outage.hindered = hinderedUntil > outage.endedAt;
+        }
         // Done, but the answer is lost: it will come again.
         if (Math.random() < 0.01) return ++resets && new Response("", { status: 504 });
         return 200;
@@ -146,12 +166,14 @@ test(
       counts[doing] = (counts[doing] ?? 0) + 1;
       if (doing === "mood") {
         const next = moods[Math.floor(round / 2) % moods.length] ?? "well";
-        if (mood === "down")
-          Object.assign(outages.at(-1) ?? {}, { endedAt: performance.now(), drainMs: undefined });
+        const now = performance.now();
+        if (mood === "down") Object.assign(outages.at(-1) ?? {}, { endedAt: now, drainMs: undefined });
         // Effects of an outage's own time are not its drain.
-        if (next === "down") outages.push({ at: [], endedAt: 0, drainMs: 0 });
+        if (next === "down")
+          outages.push({ at: [], startedAt: now, endedAt: 0, drainMs: 0, hindered: false });
         mood = next;
       }
+      if (doing !== "mood") hinderedUntil = Number.POSITIVE_INFINITY;
       if (doing === "kill") {
         relay?.kill("SIGKILL");
         await relay?.exited;
@@ -168,6 +190,8 @@ test(
         await Bun.sleep(short ? 1_000 : counts.postgres === 2 ? 60_000 : 5_000);
         await server.start();
       }
+      // A lease that was lost is somebody's again by then.
+      if (doing !== "mood") hinderedUntil = performance.now() + leaseMs + renewMs;
       await Bun.sleep(1_000);
     }
 
@@ -192,6 +216,13 @@ test(
       last.set(key, Math.max(older, n));
       return n < older;
     });
+    const ended = outages.flatMap((one) =>
+      one.drainMs === undefined || one.endedAt === 0 ? [] : [{ ...one, drainMs: Math.round(one.drainMs) }],
+    );
+    const [drains, hindered] = [false, true].map((was) => ended.filter((one) => one.hindered === was)) as [
+      typeof ended,
+      typeof ended,
+    ];
     console.log(
       JSON.stringify({
         check: "buffer",
@@ -204,7 +235,8 @@ test(
         died_in_transaction: died,
         outages: outages.length,
         probe_gap_min_ms: toProbeGap(outages.map((one) => one.at)),
-        drain_ms: outages.map((one) => Math.round(one.drainMs ?? -1)),
+        outage_and_drain_ms: drains.map((one) => [Math.round(one.endedAt - one.startedAt), one.drainMs]),
+        drain_ms_hindered: hindered.map((one) => one.drainMs),
         ...counts,
       }),
     );
