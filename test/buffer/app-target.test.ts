@@ -58,7 +58,11 @@ test("a write to an app goes through the routers to one of its instances, waits 
   expect(first).toMatchObject({ url: "/hook?from=buffer", body: '{"n":1}', key: "i1", token: "1" });
   expect(first?.host).toStartWith("sink.localhost");
   // Nobody is there to take it: the platform's own answer is that of a target that is down.
-  await platform.must("scale", "web=0", "-a", "sink");
+  await platform.must("scale", "web=0", "-a", "sink", "--wait");
+  await until("no router has an instance", patienceMs, async () => {
+    const replies = await Promise.all(Array.from({ length: 8 }, () => platform.fetch("sink")));
+    return replies.every(({ status }) => status === 503);
+  });
   for (const n of [2, 3, 4]) await write(n);
   await until("they wait, and no attempt is used up", patienceMs, async () => {
     const { stdout } = await platform.must("buffer", "--json");
