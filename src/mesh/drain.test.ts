@@ -50,6 +50,23 @@ test("a draining router ends what is under way, closes what is silent, and takes
   expect(rig.mesh.metrics()).toMatchObject({ connections: 0, inflight: 0 });
 });
 
+test("a client that was silent for long before a drain, and then speaks, is answered and told to come again", async () => {
+  await using backend = await startBackend(always(ok));
+  await using rig = new Rig({ drainIdleMs: 400 });
+  rig.up(backend);
+  const client = await rig.client();
+  client.send(get());
+  await client.sees("ok");
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  client.text = "";
+  const draining = rig.mesh.drain(60_000);
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  client.send(get());
+  await client.ends();
+  expect(client.text).toContain("Connection: close\r\n\r\nok");
+  await draining;
+});
+
 test("what does not end in time is cut, with H24", async () => {
   await using backend = await startBackend(() => {});
   await using rig = new Rig();

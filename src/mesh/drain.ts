@@ -36,11 +36,13 @@ export async function drain(
     }
     for (const listener of listeners) listener.stop();
   }
-  // A client that speaks often learns from its next answer that it has to come again; closing its
-  // connection now would meet the request that is on its way. The silent ones are closed.
+  // A client learns from its next answer that it has to come again; closing its connection before would meet the
+  // request that is on its way. Those that stay silent are closed, sooner when their instances are about to stop.
+  const drainedFrom = wheel.time;
+  const idleMs = Math.min(limits.drainIdleMs, tunnelMs);
   while (clock.now() < deadline) {
     for (const client of [...clients]) {
-      if (client.isIdle && wheel.time - client.idleSince >= limits.drainIdleMs) client.close();
+      if (client.isIdle && wheel.time - Math.max(client.idleSince, drainedFrom) >= idleMs) client.close();
     }
     const hasRequests = [...clients].some((client) => !client.isTunnel);
     if (!hasRequests && (clients.size === 0 || clock.now() >= tunnelDeadline)) break;

@@ -56,7 +56,7 @@ export interface MeshLimits {
   /** A crashed place that will be tried again within this is worth waiting for. */
   readonly crashWaitMs: number;
 
-  /** While draining, a client's connection is closed when it was silent for so long. */
+  /** A client that is silent for so long of a drain is closed; who speaks is told so by the answer. */
   readonly drainIdleMs: number;
   /** Before a router stops listening: the time that handshakes may take which the kernel has begun for it. */
   readonly handshakeMs: number;
@@ -99,7 +99,7 @@ export const defaultMeshLimits: MeshLimits = {
   retryCapMs: 5_000,
   crashWaitMs: 2_000,
 
-  drainIdleMs: 1_000,
+  drainIdleMs: 10_000,
   handshakeMs: 200,
   goneMs: 60_000,
   tickMs: 100,
