@@ -22,7 +22,10 @@ export const catalogue: Readonly<Record<string, string>> = {
   "feed.frozen": "1 while a copy of the registry got a record that it does not understand.",
   "feed.revision": "Registry revision of a part's copy.",
   "feed.staleness_ms": "How long ago a part's copy of the registry was last known to be current.",
+  "home.free_bytes": "Room on the disk of the home folder.",
   "http.inflight": "Requests and tunnels under way.",
+  "http.limit":
+    "Requests of an app that a router lets in at once, while its instances have more than they can do.",
   "http.latency_ms": "From a request's head to the end of its answer.",
   "http.requests": "Requests that have ended.",
   "http.routable": "Instances that may get requests.",

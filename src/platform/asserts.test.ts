@@ -53,6 +53,7 @@ async function withAsserts(act: (asserts: Asserts, clock: FakeClock, reporter: R
     metrics: store,
     heard: () => store.counts().reports,
     instances: () => "unknown",
+    room: () => undefined,
     fetch: () => Promise.reject(new Error("nobody is told here")),
     transact: () => Promise.reject(new Error("nothing is written here")),
     enqueue: () => Promise.reject(new Error("nobody is told here")),
@@ -168,6 +169,18 @@ describe("conditions", () => {
     );
     expect(names(quiet, [instance("crashed", 2), instance("up", 9)], start)).toEqual([]);
     expect(names(quiet, "unknown", start)).toEqual([]);
+  });
+  test("a disk that runs low is told before it is full, and a small one is not low from the start", () => {
+    const at = (freeBytes: number, totalBytes: number) =>
+      names(quiet, "unknown", start, { freeBytes, totalBytes });
+    const [mib, gib] = [2 ** 20, 2 ** 30];
+    expect(at(20 * gib, 100 * gib)).toEqual([]);
+    expect(at(900 * mib, 100 * gib)).toEqual(["disk-low"]);
+    expect(at(100 * mib, 256 * mib)).toEqual([]);
+    expect(at(20 * mib, 256 * mib)).toEqual(["disk-low"]);
+    expect(
+      toConditions(quiet, "unknown", start, { freeBytes: 0, totalBytes: gib })[0]?.annotations.description,
+    ).toContain("is full");
   });
   test.each([
     [{ state: "failed", reason: "web.1 crashed" }, ["deploy-failed"]],

@@ -3,9 +3,11 @@
  * the one that leads stores it and has people told. With the database away nobody leads: what is outside and
  * misses the heartbeat raises the alarm then.
  */
+
 import type { View } from "../deploy/deploy.ts";
 import { type Source, Watch } from "../metrics/asserts.ts";
 import type { MetricsView } from "../metrics/metrics.ts";
+import type { Room } from "../os/disk.ts";
 import { toError } from "../std/errors.ts";
 import type { Instance } from "../wire/messages.ts";
 import { Desk, type DeskPorts } from "./alert-desk.ts";
@@ -25,6 +27,8 @@ export interface AssertsPorts extends Omit<DeskPorts, "view"> {
   /** How many reports were heard so far, of all processes. */
   readonly heard: () => number;
   readonly instances: () => readonly Instance[] | "unknown";
+  /** Of the disk that the home is on; unknown where it cannot be asked. */
+  readonly room: () => Room | undefined;
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Counts an evaluation, and how long it took. */
   readonly evaluated: (tookMs: number, firing: number) => void;
@@ -90,7 +94,7 @@ export function startAsserts(ports: AssertsPorts): Asserts {
     const instances = ports.instances();
     if (view.revision !== revision) changes = readChanges(view);
     revision = view.revision;
-    const signals = [...judgements.signals(), ...toConditions(changes, instances, moment.wall)];
+    const signals = [...judgements.signals(), ...toConditions(changes, instances, moment.wall, ports.room())];
     const unread = new Set(catalog.list().flatMap((one) => (one.assert === undefined ? [one.name] : [])));
     const held = (name: string) => unread.has(name) || (instances === "unknown" && name === crashLoop);
     watch.step(signals, moment, held);

@@ -1,6 +1,7 @@
-/** What alerts without an assert, because it is no number: crash loops, deploys and flags that were turned down; pure. */
+/** What alerts without an assert, because it is no number of a metric: crash loops, a disk without room, deploys and flags that were turned down; pure. */
 import { readRollout, type View } from "../deploy/deploy.ts";
 import type { Signal } from "../metrics/asserts.ts";
+import { type Room, toRoomState } from "../os/disk.ts";
 import type { Severity } from "../wire/asserts.ts";
 import { type FlagRecord, flagPaths } from "../wire/flags.ts";
 import type { Instance } from "../wire/messages.ts";
@@ -13,6 +14,9 @@ const newsMs = 3_600_000;
 /** Between two crashes an instance may be up for a moment. */
 const crashKeptMs = 60_000;
 
+/** What frees and fills it again does not call people twice. */
+const diskKeptMs = 30_000;
+
 export const crashLoop = "crash-loop";
 
 /** `instances` is unknown when nothing fresh was heard of them. */
@@ -20,11 +24,35 @@ export function toConditions(
   { rollouts, flags }: Changes,
   instances: readonly Instance[] | "unknown",
   wall: number,
+  room?: Room,
 ): readonly Signal[] {
   return [
+    ...(room === undefined ? [] : toRoomSignals(room)),
     ...(instances === "unknown" ? [] : toCrashLoops(instances)),
     ...toDeploys(rollouts, wall),
     ...toGrowths(flags, wall),
+  ];
+}
+
+/** Before the disk is full the alert can still be stored, and sent; when it is, nobody may be able to. */
+function toRoomSignals(room: Room): readonly Signal[] {
+  const state = toRoomState(room);
+  if (state === "ok") return [];
+  const [free, total] = [room.freeBytes, room.totalBytes].map(
+    (bytes) => `${Math.round(bytes / 2 ** 20)} MiB`,
+  );
+  const then = "writes, deploys and changes are refused until there is room; what runs goes on";
+  return [
+    {
+      ...toSignal("disk-low", {}, "critical", room.freeBytes, undefined),
+      keepFiringForMs: diskKeptMs,
+      annotations: {
+        description:
+          state === "full"
+            ? `The disk of the home is full: ${then}.`
+            : `The disk of the home has ${free} of ${total} left. When it is full, ${then}.`,
+      },
+    },
   ];
 }
 

@@ -23,6 +23,7 @@ import {
 } from "../supervisor/supervisor.ts";
 import { toHome } from "../wire/home.ts";
 import { parseConfig } from "./config.ts";
+import { startDiskWatch } from "./disk-watch.ts";
 import { serveKernel } from "./kernel-server.ts";
 import { startLogBound } from "./log-bound.ts";
 import { announce, beat } from "./part.ts";
@@ -81,6 +82,7 @@ const groups = tree(config, { clock, log, processes, rest: rest.promise });
 board.open(groups);
 const reaper = startReaper({ clock, onReaped: (dead) => log.info("reaped", { ...dead }) });
 const logBound = startLogBound(home, log);
+const diskWatch = startDiskWatch(home.root, clock, log);
 const running = new Map<string, Supervisor>();
 const stopping = new AbortController();
 
@@ -147,6 +149,7 @@ function down(): Promise<void> {
     processes[Symbol.dispose]();
     reaper[Symbol.dispose]();
     logBound[Symbol.dispose]();
+    diskWatch[Symbol.dispose]();
     heartbeat[Symbol.dispose]();
     for (const path of [home.status, home.partFile("kernel"), home.kernelSocket, home.stopping])
       rmSync(path, { force: true });

@@ -6,7 +6,7 @@ import { closeSync, futimesSync, openSync } from "node:fs";
 import { identify } from "../os/proc.ts";
 import { type Clock, systemClock } from "../std/clock.ts";
 import { systemCode, toError } from "../std/errors.ts";
-import { readJson, writeJson } from "../std/file.ts";
+import { isFull, overwrite, readJson, writeJson } from "../std/file.ts";
 import { createLog, type Log } from "../std/log.ts";
 import { type Home, toHome } from "../wire/home.ts";
 import type { PartFile, PartKind } from "../wire/part.ts";
@@ -69,10 +69,18 @@ export async function runPart(kind: PartKind, id: string, main: Main): Promise<n
   process.exit(0);
 }
 
-/** Writes a part's file, and again when it was damaged: a kernel that adopts the part waits to read it. */
+/**
+ * Writes a part's file, and again when it was damaged: a kernel that adopts the part waits to read it. On a full disk
+ * the file of the process before is overwritten, because a part that cannot say that it lives is started in vain.
+ */
 export function announce(path: string, file: PartFile): void {
-  writeJson(path, file);
   const written = JSON.stringify(file);
+  try {
+    writeJson(path, file);
+  } catch (error) {
+    if (!isFull(error)) throw error;
+    overwrite(path, `${written}\n`);
+  }
   setInterval(() => {
     try {
       const stored = readJson(path);

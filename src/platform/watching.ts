@@ -1,6 +1,7 @@
 /** Asserts and alerts, put together for the process of a controller. */
 import type { Sightings } from "../deploy/deploy.ts";
 import type { MetricStore, Registry } from "../metrics/metrics.ts";
+import { readRoom } from "../os/disk.ts";
 import type { Replica } from "../registry/registry.ts";
 import type { Store } from "../store/store.ts";
 import type { Access } from "./access.ts";
@@ -32,6 +33,10 @@ export function startWatching(ports: WatchingPorts) {
   const evaluations = registry.counter("assert.evaluations", { part: id });
   const took = registry.histogram("assert.evaluation_ms");
   const fire = registry.gauge("assert.firing");
+  registry.onCollect((to) => {
+    const room = readRoom(part.home.root);
+    if (room !== undefined) to.gauge("home.free_bytes", { part: id }, room.freeBytes);
+  });
   const asserts: Asserts = startAsserts({
     ...ports,
     id,
@@ -41,6 +46,7 @@ export function startWatching(ports: WatchingPorts) {
     isReady: () => replica.state.kind !== "empty",
     heard: () => metrics.counts().reports,
     instances: () => sightings.freshInstances(),
+    room: () => readRoom(part.home.root),
     fetch: (url, init) => fetch(url, init),
     enqueue: (to, body, options) =>
       outgoing.write(to, body, { ...options, headers: { "content-type": "application/json" } }),

@@ -1,6 +1,7 @@
 import {
   closeSync,
   fsyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -36,6 +37,26 @@ export function writeAtomic(
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
+  }
+}
+
+/** Whether an error says that there is no room on the disk. */
+export function isFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes(systemCode(error) ?? "");
+}
+
+/**
+ * Overwrites a small file in the blocks that it has: for a full disk, on which `writeAtomic` finds no room. A reader may
+ * see a part of it, and has to look again. Throws when there is no such file.
+ */
+export function overwrite(path: string, content: string): void {
+  const file = openSync(path, "r+");
+  try {
+    const bytes = Buffer.from(content);
+    writeSync(file, bytes, 0, bytes.length, 0);
+    ftruncateSync(file, bytes.length);
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -1,3 +1,5 @@
+import { writeSync } from "node:fs";
+
 /** One line of logfmt per event, on stderr, which the supervisor points at a bounded file. */
 export type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
 
@@ -31,9 +33,15 @@ export function toLogfmt(fields: Fields): string {
   return text;
 }
 
+/** The last line stands there in part: the disk was full. */
+let isTorn = false;
+
 function toStderr(line: string): void {
+  const bytes = Buffer.from(`${isTorn ? "\n" : ""}${line}\n`);
   try {
-    process.stderr.write(`${line}\n`);
+    // Not by the stream, which tells of a full disk later, by an event that ends the process.
+    const written = writeSync(2, bytes);
+    if (written > 0) isTorn = written < bytes.length;
   } catch {
     // A full disk or a closed pipe must not take the process with it; the line is lost.
   }

@@ -35,8 +35,16 @@ export function toStoreError(thrown: unknown, what: string): NinesError {
   const known = byState[code] ?? (lost ? "unavailable" : "internal");
   const refusal = known === "conflict" || known === "too_large";
   const text = refusal ? cause.message : `database: ${what}: ${cause.message}`;
-  return new NinesError(known, text, {
+  return new NinesError(known, isFull(code, cause) ? `the database has no room on its disk: ${what}` : text, {
     blame: refusal || known === "invalid" ? "client" : "platform",
     cause,
+    ...(isFull(code, cause)
+      ? { hint: "make room; nothing that was taken is lost, and all goes on by itself" }
+      : {}),
   });
+}
+
+/** Class 53; a server that could not write its log says so with other codes, and then ends. */
+function isFull(code: string, { message }: Error): boolean {
+  return code === "53100" || message.includes("No space left on device");
 }

@@ -1,4 +1,5 @@
 /** `nines status`: every part of the platform. */
+import { readRoom, toRoomState } from "../../os/disk.ts";
 import type { ValveReply } from "../../wire/valve-api.ts";
 import type { Client } from "../client.ts";
 import { defineCommand, jsonFlag, noArgs } from "../command.ts";
@@ -6,6 +7,7 @@ import { exitCodes } from "../exit.ts";
 import { notRunning, readParts } from "../kernel.ts";
 import type { Output } from "../output.ts";
 import { toPartTable } from "../parts.ts";
+import { toBytes } from "../progress.ts";
 
 const turnedTimeoutMs = 1_000;
 
@@ -16,7 +18,9 @@ export const status = defineCommand({
   notes: "Exit code 69 when nothing of the platform runs.",
   async run({ flags, out, home, client }) {
     const { from, parts } = await readParts(home);
-    if (flags.json) out.json({ parts });
+    const room = readRoom(home.root);
+    const disk = room && { ...room, state: toRoomState(room) };
+    if (flags.json) out.json({ parts, disk });
     if (parts.length === 0) {
       if (flags.json) return exitCodes.unavailable;
       throw notRunning(home);
@@ -24,6 +28,10 @@ export const status = defineCommand({
     if (flags.json) return exitCodes.done;
     if (from === "files") out.note("the kernel does not answer; this is what its files tell");
     out.table(...toPartTable(out, parts));
+    if (disk?.state === "full") {
+      out.note(`the disk of ${home.root} is full: what runs goes on, writes and changes wait for room`);
+    } else if (disk?.state === "low")
+      out.note(`the disk of ${home.root} has ${toBytes(disk.freeBytes)} left`);
     await noteTurned(out, client);
     return exitCodes.done;
   },
