@@ -24,6 +24,15 @@ afterEach(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
+test("the archive of a command that was killed is removed by the next one, and that of a living one is not", async () => {
+  const dead = Bun.spawnSync(["true"]).pid;
+  const [left, used] = [dead, process.ppid].map((pid) => mkdtempSync(join(tmpdir(), `nines-deploy-${pid}-`)));
+  folders.push(used ?? "");
+  using _ = await packTree(readTree(folder({ Procfile: "web: node x.js" })));
+  expect(existsSync(left ?? "")).toBe(false);
+  expect(existsSync(used ?? "")).toBe(true);
+});
+
 describe("which files make up an app", () => {
   test("outside git: all that no ignore file leaves out, and never .git, node_modules, .venv", () => {
     const root = folder({

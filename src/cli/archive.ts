@@ -3,12 +3,13 @@
  * sha256 is its name, and what the server has need not be sent again.
  */
 import { createHash } from "node:crypto";
-import { createWriteStream, lstatSync, mkdtempSync, rmSync, type Stats } from "node:fs";
+import { createWriteStream, lstatSync, mkdtempSync, readdirSync, rmSync, type Stats } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { create } from "tar";
+import { identify } from "../os/proc.ts";
 import { NinesError, systemCode, toError } from "../std/errors.ts";
 import { toBytes } from "./progress.ts";
 import type { Tree } from "./tree.ts";
@@ -16,6 +17,8 @@ import type { Tree } from "./tree.ts";
 /** The server takes no more. */
 export const archiveBytesMax = 2 ** 30;
 export const contentBytesMax = 4 * 2 ** 30;
+/** Of the folder of an archive; its process follows. */
+const prefix = "nines-deploy-";
 /** Not 1970: zip files, and so Python wheels, know nothing before 1980. */
 const modifiedAt = new Date("2000-01-01T00:00:00Z");
 
@@ -27,7 +30,8 @@ export interface Archive extends Disposable {
 
 /** Packs into a temporary file, which goes away with the archive. `onFile` counts. */
 export async function packTree(tree: Tree, onFile: (count: number) => void = () => {}): Promise<Archive> {
-  const folder = mkdtempSync(join(tmpdir(), "nines-deploy-"));
+  sweep();
+  const folder = mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
   const dispose = () => rmSync(folder, { recursive: true, force: true });
   try {
     const path = join(folder, "archive.tgz");
@@ -72,6 +76,20 @@ export async function packTree(tree: Tree, onFile: (count: number) => void = () 
   } catch (error) {
     dispose();
     throw explain(error, tree);
+  }
+}
+
+/** A command that was killed left its archive: those whose process is gone, and that are ours to remove. */
+function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1];
+    if (pid === undefined || identify(Number(pid)) !== undefined) continue;
+    const path = join(tmpdir(), name);
+    try {
+      if (lstatSync(path).uid === process.getuid?.()) rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Another command was quicker.
+    }
   }
 }
 
