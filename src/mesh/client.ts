@@ -270,7 +270,7 @@ export class Client implements Ears {
   #logRefusal(code: MeshCode, cause: string, status: number): void {
     const protocol = this.wire.isSecure ? "https" : "http";
     const named: Named = { method: "", path: "", host: "", id: "", fwd: this.address, protocol };
-    const none = { app: "", release: 0, instance: "", connectMs: -1, serviceMs: -1, bytes: 0 };
+    const none = { app: "", release: 0, stage: "", instance: "", connectMs: -1, serviceMs: -1, bytes: 0 };
     account(this.#shared, named, { ...none, code, cause, status }, this.#shared.clock.now());
   }
 

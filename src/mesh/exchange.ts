@@ -379,7 +379,8 @@ export class Exchange implements Borrower, Waiter {
 
   #finish(code: MeshCode | "", cause: string, status: number, isCut = false): void {
     const isLast = this.answer.isStarted ? this.answer.isLast || !this.requestBody.isDone : this.isLast;
-    const instance = this.#target?.instance;
+    const target = this.#target;
+    const instance = target?.instance;
     const now = this.#shared.clock.now();
     const app = this.#app;
     this.#phase = "over";
@@ -394,6 +395,7 @@ export class Exchange implements Borrower, Waiter {
     const entry: Entry = {
       app: app?.name ?? "",
       release: instance?.release ?? app?.record?.current?.release ?? 0,
+      stage: target === null ? "" : (this.#member?.stageOf(target) ?? ""),
       code,
       cause,
       instance: instance?.name ?? "",

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { always, get, ok, Rig, startBackend, until } from "./harness.ts";
+import { always, get, ok, Rig, startBackend, toInstance, until } from "./harness.ts";
 
 test("what was asked and answered is measured by app, release, status and code", async () => {
   await using backend = await startBackend(always(ok));
@@ -23,6 +23,32 @@ test("what was asked and answered is measured by app, release, status and code",
     'nines_http_routable_instances{app="shop"} 1',
     "nines_router_connections 0",
     "nines_router_accepted_total 8",
+  ]) {
+    expect(text).toContain(`${line}\n`);
+  }
+});
+
+test("what a stage brought to a release is measured under its name, and what everybody gets without", async () => {
+  await using backend = await startBackend(always(ok));
+  await using rig = new Rig();
+  rig.report(
+    toInstance("1", backend.port),
+    toInstance("2", backend.port, { release: 2, name: "web.1", generation: 0 }),
+  );
+  const beta = { name: "beta", audience: { percent: 0, users: ["anna"] } };
+  const target = { release: 2, generation: 0 };
+  rig.app({ stages: { rollout: "r", target, sticky: { kind: "header", name: "x-user" }, open: [beta] } });
+  for (const user of ["anna", "anna", "bert"]) await rig.ask(get("/", `X-User: ${user}\r\n`));
+  expect(rig.mesh.served()).toEqual({ "shop/1": [1, 0], "shop/2": [2, 0] });
+  // The rollout is over, and release 2 everybody's: its requests go on in the same release, without a stage.
+  rig.app({ current: target });
+  await rig.ask(get("/", "X-User: anna\r\n"));
+  const text = rig.mesh.exposition();
+  for (const line of [
+    'nines_http_requests_total{app="shop",release="1",status="2xx",code=""} 1',
+    'nines_http_requests_total{app="shop",release="2",stage="beta",status="2xx",code=""} 2',
+    'nines_http_latency_seconds_count{app="shop",release="2",stage="beta"} 2',
+    'nines_http_requests_total{app="shop",release="2",status="2xx",code=""} 1',
   ]) {
     expect(text).toContain(`${line}\n`);
   }

@@ -4,7 +4,6 @@
  */
 import type { Series } from "./series.ts";
 import type { Shared } from "./shared.ts";
-import type { Table } from "./table.ts";
 
 /** Bounds of the latency buckets, as powers of two, in ms: an eighth of one, to two minutes. */
 const lowest = -3;
@@ -16,7 +15,7 @@ export function toExposition({ table, measures, counters, clients }: Shared): st
     lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
   const all = [...measures.all()].map((series) => ({
     series,
-    labels: toLabels(series.app, series.release) + toStageLabel(table, series),
+    labels: toLabels(series),
   }));
 
   family("nines_http_requests_total", "counter", "Requests that have ended.");
@@ -63,14 +62,8 @@ export function toExposition({ table, measures, counters, clients }: Shared): st
   return `${lines.join("\n")}\n`;
 }
 
-/** Only while a rollout with stages is under way: the last stage that gets the release. */
-function toStageLabel(table: Table, { app, release }: Series): string {
-  const stages = table.app(app)?.crowd?.record;
-  return stages?.target.release === release ? `,stage="${stages.open.at(-1)?.name ?? ""}"` : "";
-}
-
-/** An app's name is a DNS label: nothing in it needs a quote. */
-function toLabels(app: string, release: number): string {
+/** An app's name is a DNS label, as is a stage's: nothing in them needs a quote. */
+function toLabels({ app, release, stage }: Series): string {
   const name = release > 0 ? String(release) : release < 0 ? "older" : "";
-  return `app="${app}",release="${name}"`;
+  return `app="${app}",release="${name}"${stage === "" ? "" : `,stage="${stage}"`}`;
 }

@@ -9,6 +9,8 @@ export interface Entry {
   readonly app: string;
   /** Of the instance, or what would have got the request; 0 when there is none. */
   readonly release: number;
+  /** That brought it to this release; empty when none did. */
+  readonly stage: string;
   readonly code: MeshCode | "";
   /** What was wrong with a message that was refused. */
   readonly cause: string;

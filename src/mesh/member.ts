@@ -23,12 +23,18 @@ export class Member {
     return this.#stage !== "";
   }
 
-  /** What the instance hears; nothing when it is not of the release that the stage gets. */
-  write(pen: Pen, { instance }: Target): void {
+  /** The stage that brought the request to this instance; empty when it is not of the release that stages get. */
+  stageOf({ instance }: Target): string {
     const { release, generation } = this.#crowd.record.target;
-    if (this.#stage === "" || instance.release !== release || instance.generation !== generation) return;
+    return instance.release === release && instance.generation === generation ? this.#stage : "";
+  }
+
+  /** What the instance hears. */
+  write(pen: Pen, target: Target): void {
+    const stage = this.stageOf(target);
+    if (stage === "") return;
     pen.text("X-Nines-Stage: ");
-    pen.text(this.#stage);
+    pen.text(stage);
     pen.text("\r\n");
   }
 

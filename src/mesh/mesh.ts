@@ -134,7 +134,7 @@ export interface Mesh extends AsyncDisposable {
   metrics(): MeshMetrics;
   /** Of apps in a rollout with stages, by `shop/12`: requests that have ended, and those of them with 5xx. */
   served(): Readonly<Record<string, readonly [number, number]>>;
-  /** What is measured of requests, by app and release. */
+  /** What is measured of requests, by app, release and stage. */
   series(): Iterable<Series>;
   /** All that is measured, as Prometheus text. */
   exposition(): string;
@@ -264,12 +264,13 @@ function toServed({ table, measures }: Shared): Record<string, readonly [number,
   if (staged.size === 0) return served;
   for (const series of measures.all()) {
     if (!staged.has(series.app) || series.release <= 0) continue;
-    let [requests, failed] = [0, 0];
+    const of = `${series.app}/${series.release}`;
+    let [requests, failed] = served[of] ?? [0, 0];
     for (const { status, count } of series.counts()) {
       requests += count;
       if (status === "5xx") failed += count;
     }
-    served[`${series.app}/${series.release}`] = [requests, failed];
+    served[of] = [requests, failed];
   }
   return served;
 }

@@ -38,3 +38,33 @@ test("however many releases and apps there are, the series are few, and nothing 
   measures.series("late", 1).add("", 200, 1);
   expect([...measures.all()].some(({ app }) => app === "late")).toBe(true);
 });
+
+test("requests that a stage brought count apart, of a few stages, and all of them count", () => {
+  const measures = new Measures();
+  measures.series("shop", 3).add("", 200, 1);
+  measures.series("shop", 3, "beta").add("", 200, 1);
+  measures.series("shop", 3, "beta").add("", 500, 1);
+  expect([...measures.series("shop", 3, "beta").counts()].map(({ count }) => count)).toEqual([1, 1]);
+  expect([...measures.series("shop", 3).counts()]).toEqual([{ status: "2xx", code: "", count: 1 }]);
+  for (let stage = 0; stage < 100; stage++) measures.series("shop", 3, `s${stage}`).add("", 200, 1);
+  expect(new Set([...measures.all()].map(({ stage }) => stage))).toEqual(
+    new Set(["", "beta", "s0", "s1", "s2"]),
+  );
+  expect(total(measures)).toBe(103);
+  // A retired release takes its stages along.
+  for (let release = 4; release <= 20; release++) measures.series("shop", release).add("", 200, 1);
+  expect(total(measures)).toBe(120);
+  expect([...measures.all()].every(({ stage }) => stage === "")).toBe(true);
+});
+
+test("however many stages all apps have, the series are few, and room comes back", () => {
+  const measures = new Measures();
+  for (let app = 0; app < 1_000; app++) {
+    for (const stage of ["internal", "beta", "all"]) measures.series(`app${app}`, 1, stage).add("", 200, 1);
+  }
+  expect([...measures.all()].length).toBeLessThanOrEqual(1_001);
+  expect(total(measures)).toBe(3_000);
+  for (let app = 0; app < 1_000; app++) measures.forget(`app${app}`);
+  for (let app = 0; app < 1_000; app++) measures.series(`new${app}`, 1).add("", 200, 1);
+  expect([...measures.all()].length).toBe(1_001);
+});

@@ -1,12 +1,15 @@
 /**
- * What is measured of requests, by app, release, status class and code. The number of series is bounded: an
- * app's older releases share one, and apps beyond the bound share another.
+ * What is measured of requests, by app, release, stage, status class and code. The number of series is bounded: an
+ * app's older releases share one, whatever their stages; stages of a release beyond a few count with what no stage
+ * brought; and apps beyond the bound share another.
  */
 import { type MeshCode, meshErrors } from "./errors.ts";
 import { Histogram } from "./histogram.ts";
 
 /** Releases of one app that have a series of their own. */
 const releaseCount = 8;
+/** Stages of one release that have a series of their own. */
+const stageCount = 4;
 /** Series of all apps. */
 const seriesCount = 1_000;
 /** Release of the series that an app's older releases share. */
@@ -29,12 +32,17 @@ export class Series {
   readonly app: string;
   /** 0 when there was none, `older` for all that have no series of their own any more. */
   readonly release: number;
+  /** Which brought the requests to a release that is not everybody's yet; empty for all others. */
+  readonly stage: string;
+  /** Of the stages, in the series of what no stage brought. */
+  readonly stages: Series[] = [];
   readonly latency = new Histogram();
   readonly #counts = new Float64Array(classCount * codes.length);
 
-  constructor(app: string, release: number) {
+  constructor(app: string, release: number, stage = "") {
     this.app = app;
     this.release = release;
+    this.stage = stage;
   }
 
   add(code: MeshCode | "", status: number, ms: number): void {
@@ -63,8 +71,24 @@ export class Measures {
   #last: Series = this.#rest;
   #count = 0;
 
-  /** Where a request of this app and release counts. */
-  series(app: string, release: number): Series {
+  /** Where a request of this app, release and stage counts. */
+  series(app: string, release: number, stage = ""): Series {
+    const series = this.#series(app, release);
+    return stage === "" ? series : this.#staged(series, stage);
+  }
+
+  #staged(series: Series, stage: string): Series {
+    const known = series.stages.find((one) => one.stage === stage);
+    if (known !== undefined) return known;
+    const isFull = series.stages.length >= stageCount || this.#count >= seriesCount;
+    if (isFull || series.app === "" || series.release === older) return series;
+    const made = new Series(series.app, series.release, stage);
+    series.stages.push(made);
+    this.#count++;
+    return made;
+  }
+
+  #series(app: string, release: number): Series {
     // The next request is mostly of the same app and release as the last one.
     if (this.#last.release === release && this.#last.app === app) return this.#last;
     return (this.#last = this.#find(app, release));
@@ -92,14 +116,19 @@ export class Measures {
 
   /** Forgets a removed app. */
   forget(app: string): void {
-    this.#count -= this.#apps.get(app)?.size ?? 0;
+    for (const { stages } of this.#apps.get(app)?.values() ?? []) this.#count -= 1 + stages.length;
     this.#apps.delete(app);
     this.#last = this.#rest;
   }
 
   *all(): Generator<Series> {
     yield this.#rest;
-    for (const releases of this.#apps.values()) yield* releases.values();
+    for (const releases of this.#apps.values()) {
+      for (const series of releases.values()) {
+        yield series;
+        yield* series.stages;
+      }
+    }
   }
 
   #retire(app: string, releases: Map<number, Series>): void {
@@ -107,6 +136,10 @@ export class Measures {
     const series = releases.get(oldest)!;
     releases.delete(oldest);
     this.#last = this.#rest;
+    for (const staged of series.stages.splice(0)) {
+      series.merge(staged);
+      this.#count--;
+    }
     const shared = releases.get(older);
     if (shared === undefined) {
       const made = new Series(app, older);

@@ -33,6 +33,7 @@ export function measureRouter(registry: Registry, id: string, mesh: Mesh): void 
   });
 }
 
-function toLabels(series: Series): Readonly<Record<string, string>> {
-  return { app: series.app, release: toRelease(series.release) };
+/** Without a stage there is no label, which is how all requests are counted that no stage brought. */
+function toLabels({ app, release, stage }: Series): Readonly<Record<string, string>> {
+  return { app, release: toRelease(release), ...(stage === "" ? {} : { stage }) };
 }
