@@ -20,10 +20,15 @@ export function mayAsk({ role }: Principal, method: string, pathname: string): b
 /** Throws `forbidden`. */
 export function checkRole(principal: Principal, method: string, pathname: string): void {
   if (mayAsk(principal, method, pathname)) return;
-  const what = method === "GET" || method === "HEAD" ? "may not read this" : "changes nothing";
+  const isRead = method === "GET" || method === "HEAD";
+  const what = isRun(pathname) ? "runs nothing" : isRead ? "may not read this" : "changes nothing";
   throw new NinesError("forbidden", `the token "${principal.name}" is a ${principal.role}'s and ${what}`, {
     hint: "nines tokens add NAME --role admin makes one that may",
   });
+}
+
+function isRun(pathname: string): boolean {
+  return /^\/v1\/apps\/[^/]+\/run$/.test(toDecoded(pathname) ?? "");
 }
 
 function toDecoded(pathname: string): string | undefined {

@@ -42,6 +42,9 @@ export async function attachRun(
     const [issue] = query.error.issues;
     throw new NinesError("invalid", `${issue?.path.join(".")}: ${issue?.message}`);
   }
+  // Before anything is started: whoever was refused a socket asks again without one, to hear why.
+  if (request.headers.get("upgrade")?.toLowerCase() !== "websocket")
+    throw new NinesError("invalid", "expected a WebSocket handshake");
   const { command, tty, columns, rows, term } = query.data;
   const caller = toCaller((name) => request.headers.get(name) ?? undefined, by);
   const far = await control.attach(caller, app, { command, tty: tty === "1", columns, rows, term });

@@ -19,7 +19,11 @@ beforeAll(() => {
     hostname: "127.0.0.1",
     fetch(request, server) {
       const { pathname, searchParams } = new URL(request.url);
-      if (request.headers.get("authorization") !== "Bearer secret") {
+      const token = request.headers.get("authorization");
+      if (token === "Bearer viewer" && pathname.endsWith("/run")) {
+        return Response.json({ code: "forbidden", message: "a viewer runs nothing" }, { status: 403 });
+      }
+      if (token !== "Bearer secret" && token !== "Bearer viewer") {
         return Response.json({ code: "unauthorized", message: "wrong token" }, { status: 401 });
       }
       if (pathname !== "/v1/apps/shop/run")
@@ -106,4 +110,8 @@ test("what is wrong is said before anything runs", async () => {
   const wrong = await nines(["run", "-a", "shop", "ls"], "", "other");
   expect(wrong.code).toBe(77);
   expect(wrong.stderr).toContain("wrong token");
+  const refused = await nines(["run", "-a", "shop", "ls"], "", "viewer");
+  expect(refused.stderr).toContain("a viewer runs nothing");
+  expect(refused.stderr).not.toContain("could not be started");
+  expect(refused.code).toBe(77);
 });

@@ -31,7 +31,7 @@ export async function attach(
       : {}),
   });
   const target = `${path`/v1/apps/${app}/run`}?${query}`;
-  // A socket that is refused cannot say why; so the commonest reasons are looked for first.
+  // A socket that is refused cannot say why; so the commonest reason is looked for first.
   const { release } = await client.json<AppReply>(path`/v1/apps/${app}`);
   if (release === null) {
     throw new NinesError("conflict", `${app} has no release to run anything in`, {
@@ -43,8 +43,8 @@ export async function attach(
   } as unknown as string[]);
   socket.binaryType = "arraybuffer";
   using _raw = rawMode(terminal);
-  return await new Promise<number>((resolve, reject) => {
-    let opened = false;
+  let opened = false;
+  const ended = new Promise<number>((resolve, reject) => {
     socket.onopen = () => {
       opened = true;
       void sendInput(socket);
@@ -72,6 +72,19 @@ export async function attach(
         ),
       );
   });
+  return await ended.catch(async (error) => {
+    throw opened ? error : ((await toRefusal(client, target)) ?? error);
+  });
+}
+
+/** Why a socket is refused: the same question without one is refused for that reason before for want of a handshake. */
+async function toRefusal(client: Client, target: string): Promise<unknown> {
+  try {
+    await client.send(target);
+    return undefined;
+  } catch (error) {
+    return error instanceof NinesError && error.code !== "invalid" ? error : undefined;
+  }
 }
 
 /** Keys go to the command one by one, Ctrl-C too; the terminal is as it was when this ends. */
