@@ -12,6 +12,11 @@ const uses = z.strictObject({
     .record(z.string().max(keyBytesMax), z.number().int().min(1))
     .refine((counts) => Object.keys(counts).length <= keysMax, `expected at most ${keysMax} keys`)
     .openapi({ example: { "new-checkout": 4711 } }),
+  variants: z
+    .record(z.string().max(keyBytesMax), z.record(z.string(), z.number().int().min(1)))
+    .refine((counts) => Object.keys(counts).length <= keysMax, `expected at most ${keysMax} keys`)
+    .default({})
+    .openapi({ example: { "new-checkout": { on: 500, off: 4211 } } }),
 });
 
 export function addAppFlags(api: Api, control: FlagControl): void {
@@ -20,12 +25,13 @@ export function addAppFlags(api: Api, control: FlagControl): void {
       method: "post",
       path: "/v1/app/flag-uses",
       description:
-        "How often each flag was asked for since it was last told; the SDK tells it every 10 seconds.",
+        "How often each flag was asked for since it was last told, and how often it was which variant; the SDK tells it every 10 seconds.",
       request: { body: body(uses) },
       responses: { 200: json(z.object({}), "Counted") },
     }),
     async (c) => {
-      control.asked(toApp(c), c.req.valid("json").flags);
+      const { flags, variants } = c.req.valid("json");
+      control.asked(toApp(c), flags, variants);
       return c.json({}, 200);
     },
   );

@@ -135,7 +135,11 @@ export interface FlagControl {
   /** Whatever is below /ofrep, with credentials of its own. */
   ofrep(request: Request, admit: (app: string) => boolean): Promise<Response>;
   /** What the processes of an app have evaluated by themselves, by key. */
-  asked(app: string, counts: Readonly<Record<string, number>>): void;
+  asked(
+    app: string,
+    counts: Readonly<Record<string, number>>,
+    variants: Readonly<Record<string, Readonly<Record<string, number>>>>,
+  ): void;
 }
 export interface TokenControl {
   list(): Promise<readonly TokenReply[]>;

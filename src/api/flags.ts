@@ -67,6 +67,7 @@ const gatedWish = z
   .strictObject({
     asserts: z.array(z.string().min(1).max(1_000)).min(1).max(assertsMax).exactOptional(),
     bakeMs: z.number().int().min(0).max(gatedMsMax).exactOptional(),
+    requestsMin: z.number().int().min(0).max(1e9).exactOptional(),
     deadlineMs: z.number().int().min(1_000).max(gatedMsMax).exactOptional(),
     onFailure: z.enum(["back", "pause"]).exactOptional(),
   })

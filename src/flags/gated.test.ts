@@ -10,6 +10,7 @@ const claim = "p99(http.latency_ms, 1m) < 50";
 const step = (name: string, more: Partial<GatedStep> = {}): GatedStep => ({
   step: name,
   bakeMs: 10_000,
+  requestsMin: 0,
   deadlineMs: 60_000,
   asserts: [claim],
   onFailure: "back",
@@ -29,29 +30,52 @@ const none = new Set<string>();
 const seen = new Set([claim]);
 
 test("a step holds until it has baked, then the next one follows, and after the last one it is done", () => {
-  expect(advanceGated(gated(), ok, none, 9_000)).toEqual({ kind: "hold", waitingFor: "1 s" });
-  expect(advanceGated(gated(), ok, none, 10_000)).toMatchObject({ kind: "on" });
-  expect(advanceGated(gated(1), ok, none, 10_000)).toMatchObject({ kind: "done" });
+  expect(advanceGated(gated(), ok, none, 9_000, 0)).toEqual({ kind: "hold", waitingFor: "1 s" });
+  expect(advanceGated(gated(), ok, none, 10_000, 0)).toMatchObject({ kind: "on" });
+  expect(advanceGated(gated(1), ok, none, 10_000, 0)).toMatchObject({ kind: "done" });
 });
 
 test("one violation is looked at again, a second one turns it back with the measured value", () => {
-  expect(advanceGated(gated(), violated, none, 20_000)).toMatchObject({ kind: "hold" });
-  expect(advanceGated(gated(), violated, seen, 1_000)).toEqual({
+  expect(advanceGated(gated(), violated, none, 20_000, 0)).toMatchObject({ kind: "hold" });
+  expect(advanceGated(gated(), violated, seen, 1_000, 0)).toEqual({
     kind: "back",
     why: `at internal: ${claim} is 61.2, not < 50 (over 60 s)`,
     measured: { claim, value: 61.234, threshold: 50, windowMs: 60_000 },
   });
-  expect(advanceGated(gated(0, { onFailure: "pause" }), violated, seen, 1_000)).toMatchObject({
+  expect(advanceGated(gated(0, { onFailure: "pause" }), violated, seen, 1_000, 0)).toMatchObject({
     kind: "pause",
   });
 });
 
 test("what is unknown neither goes on nor back, until the deadline", () => {
-  expect(advanceGated(gated(), unknown, none, 59_000)).toMatchObject({ kind: "hold" });
-  expect(advanceGated(gated(), unknown, none, 60_000)).toMatchObject({
+  expect(advanceGated(gated(), unknown, none, 59_000, 0)).toMatchObject({ kind: "hold" });
+  expect(advanceGated(gated(), unknown, none, 60_000, 0)).toMatchObject({
     kind: "back",
     why: expect.stringContaining("no verdict within 1 m"),
   });
+});
+
+test("a step waits for its requests, and fails for want of them at its deadline", () => {
+  const busy = gated(0, { requestsMin: 500 });
+  const at = (elapsedMs: number, requests: number | undefined, verdict = ok) =>
+    advanceGated(busy, verdict, none, elapsedMs, requests);
+  expect(at(20_000, 499)).toEqual({ kind: "hold", waitingFor: "requests: 499 of 500" });
+  expect(at(20_000, undefined)).toEqual({ kind: "hold", waitingFor: "requests: an unknown number of 500" });
+  expect(at(20_000, 500)).toMatchObject({ kind: "on" });
+  expect(at(9_000, 500)).toEqual({ kind: "hold", waitingFor: "1 s" });
+  expect(at(60_000, 499)).toMatchObject({
+    kind: "back",
+    why: "at internal: no verdict within 1 m: it waited for requests: 499 of 500",
+  });
+  expect(advanceGated(busy, violated, seen, 1_000, 0)).toMatchObject({ kind: "back" });
+});
+
+test("the stage's minimum of requests is the step's, unless one is wished for", () => {
+  const stages = defaultStages.map((stage) => ({ ...stage, requestsMin: 70 }));
+  const way = (wish: object) =>
+    toGatedSteps(stages, "off", "all", { asserts: [claim], ...wish }, 10).map((one) => one.requestsMin);
+  expect(way({})).toEqual([70, 70, 70]);
+  expect(way({ requestsMin: 3 })).toEqual([3, 3, 3]);
 });
 
 test("the way leads through the platform's stages that lie between", () => {

@@ -25,12 +25,17 @@ export type GatedMove =
 
 const stepsMax = 10;
 
-/** The next move of a growth that bakes. A claim is violated for good when it was so at two looks in a row. */
+/**
+ * The next move of a growth that bakes. `requests` is how often code got what the flag grows to since the step began;
+ * undefined while that is not known. A claim is violated for good when it was so at two looks in a
+ * row.
+ */
 export function advanceGated(
   { steps, at }: GatedGrowth,
   judged: readonly Judged[],
   violatedBefore: ReadonlySet<string>,
   elapsedMs: number,
+  requests: number | undefined,
 ): GatedMove {
   const step = steps[at];
   if (step === undefined) return { kind: "done", why: "all steps are behind it" };
@@ -42,7 +47,7 @@ export function advanceGated(
     const why = `at ${step.step}: ${describeVerdict(sure.claim, sure.verdict)}`;
     return { kind: turn, why, ...(measured === undefined ? {} : { measured }) };
   }
-  const waitingFor = toWait(step, judged, violated, elapsedMs);
+  const waitingFor = toWait(step, judged, violated, elapsedMs, requests);
   if (waitingFor === undefined) {
     const held = judged.map(({ claim, verdict }) => describeVerdict(claim, verdict)).join("; ");
     const why = `held at ${step.step} for ${toDuration(step.bakeMs)}: ${held}`;
@@ -58,11 +63,16 @@ function toWait(
   judged: readonly Judged[],
   violated: readonly Judged[],
   elapsedMs: number,
+  requests: number | undefined,
 ): string | undefined {
   const [doubtful] = violated;
   if (doubtful !== undefined) return `a second look at ${doubtful.claim}`;
   const unknown = judged.find(({ verdict }) => verdict.state === "unknown");
   if (unknown !== undefined) return describeVerdict(unknown.claim, unknown.verdict);
+  const requestsMin = step.requestsMin ?? 0;
+  if (requestsMin > 0 && (requests === undefined || requests < requestsMin)) {
+    return `requests: ${requests ?? "an unknown number"} of ${requestsMin}`;
+  }
   if (elapsedMs >= step.bakeMs) return undefined;
   return toDuration(Math.ceil((step.bakeMs - elapsedMs) / 1_000) * 1_000);
 }
@@ -93,6 +103,7 @@ export function toGatedSteps(
       ({ stage, step }): GatedStep => ({
         step,
         bakeMs: wish.bakeMs ?? stage.bakeMs,
+        requestsMin: wish.requestsMin ?? stage.requestsMin,
         deadlineMs: Math.max(wish.deadlineMs ?? stage.deadlineMs, 1_000),
         asserts: wish.asserts ?? stage.asserts,
         onFailure: wish.onFailure ?? (stage.onFailure === "pause" ? "pause" : "back"),
@@ -135,6 +146,7 @@ function parseGatedStep(value: unknown, index: number): GatedStep {
   return {
     step: shape.string("step"),
     bakeMs: shape.number("bakeMs"),
+    requestsMin: shape.number("requestsMin", 0),
     deadlineMs: shape.number("deadlineMs"),
     asserts: parseAsserts(place, (value as { asserts?: unknown }).asserts),
     onFailure: shape.word("onFailure", ["back", "pause"]),

@@ -44,7 +44,7 @@ export interface OfrepPorts {
   readonly eventsKey: (asker: Asker) => string;
   /** Resolves once the flags are at that version, or the time is over. */
   readonly reach: (version: number, timeoutMs: number) => Promise<void>;
-  readonly asked: (asker: Asker, key: string) => void;
+  readonly asked: (asker: Asker, key: string, variant: string | undefined) => void;
   /** A stream of events; undefined when there are too many. */
   readonly events: (signal: AbortSignal) => ReadableStream<Uint8Array> | undefined;
 }
@@ -74,8 +74,9 @@ export function createOfrep(ports: OfrepPorts): Ofrep {
     if (evaluator === undefined)
       return toJson({ errorDetails: "no flags are known here yet" }, 503, { "retry-after": "1" });
     if (key === undefined) return await answerAll(ports, evaluator, asker, request, url, read.context);
-    ports.asked(asker, key);
-    return answerOne(evaluator, key, read.context);
+    const resolution = evaluator.evaluate(key, read.context);
+    ports.asked(asker, key, resolution.variant);
+    return answerOne(key, resolution);
   };
 }
 
@@ -87,8 +88,7 @@ function authorize(ports: OfrepPorts, request: Request): Asker | undefined {
   return key === "" ? undefined : ports.authorize(key, "header");
 }
 
-function answerOne(evaluator: Evaluator, key: string, context: Context): Response {
-  const resolution = evaluator.evaluate(key, context);
+function answerOne(key: string, resolution: Resolution): Response {
   const status =
     resolution.errorCode === undefined ? 200 : resolution.errorCode === "FLAG_NOT_FOUND" ? 404 : 400;
   return toJson(toEvaluation(key, resolution), status);

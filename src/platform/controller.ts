@@ -174,7 +174,12 @@ export const controller: Main = async (part: Part): Promise<Running> => {
     }),
   );
   gates = watching.gates;
-  starting.use(startFlagGrowing({ view: flagView, gates: watching.gates, clock, log, leads, transact }));
+  starting.use(
+    startFlagGrowing({
+      ...{ view: flagView, gates: watching.gates, clock, log, leads, transact },
+      grown: (key) => store.flags.grown(key),
+    }),
+  );
   const control = createControl({
     id,
     home,

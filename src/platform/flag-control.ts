@@ -111,8 +111,8 @@ export function createFlagControl({
 
   return {
     ofrep: (request, admit) => service.ofrep(request, admit),
-    asked(app, counts) {
-      for (const [key, count] of Object.entries(counts)) service.asked(app, key, count);
+    asked(app, counts, variants) {
+      for (const [key, count] of Object.entries(counts)) service.asked(app, key, count, variants[key] ?? {});
     },
     async list() {
       const staleMs = await access.refresh();

@@ -15,6 +15,8 @@ export interface FlagGrowingPorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly leads: () => boolean;
+  /** How often a flag was what it grows to, so far, as the database knows. */
+  readonly grown: (key: string) => Promise<number>;
   readonly transact: (writes: FlagPlan["writes"]) => Promise<number>;
 }
 
@@ -24,9 +26,19 @@ interface Watched {
   readonly revision: number;
   readonly since: number;
   readonly violated: ReadonlySet<string>;
+  /** How often it was what it grows to when the step began; undefined when nobody wants to know. */
+  readonly grownBefore: number | undefined;
 }
 
-export function startFlagGrowing({ view, gates, clock, log, leads, transact }: FlagGrowingPorts): Disposable {
+export function startFlagGrowing({
+  view,
+  gates,
+  clock,
+  log,
+  leads,
+  grown,
+  transact,
+}: FlagGrowingPorts): Disposable {
   let watched = new Map<string, Watched>();
   let stopped = false;
 
@@ -35,15 +47,19 @@ export function startFlagGrowing({ view, gates, clock, log, leads, transact }: F
     if (gated === undefined) return;
     const now = clock.now();
     const known = watched.get(key);
+    const counts = (gated.steps[gated.at]?.requestsMin ?? 0) > 0 ? await grown(key) : undefined;
     const before =
-      known?.revision === revision ? known : { revision, since: now, violated: new Set<string>() };
+      known?.revision === revision
+        ? known
+        : { revision, since: now, violated: new Set<string>(), grownBefore: counts };
+    const requests = counts === undefined ? undefined : counts - (before.grownBefore ?? counts);
     const claims = gated.steps[gated.at]?.asserts ?? [];
     const judged = claims.map((claim): Judged => ({ claim, verdict: gates.judge(claim) }));
     const violated = new Set(
       judged.filter(({ verdict }) => verdict.state === "violated").map(({ claim }) => claim),
     );
     watched.set(key, { ...before, violated });
-    const move = advanceGated(gated, judged, before.violated, now - before.since);
+    const move = advanceGated(gated, judged, before.violated, now - before.since, requests);
     if (move.kind === "hold") return;
     const signature = { by: "nines", at: clock.wall().toISOString() };
     const { writes } = planGatedMove(view.set, signature, flag, move, view.betaPercent);

@@ -35,7 +35,7 @@ export interface FlagService extends AsyncDisposable {
   /** Loaded with the first question. */
   evaluator(): Promise<Evaluator>;
   /** Counts what a process has evaluated by itself. */
-  asked(app: string, key: string, count: number): void;
+  asked(app: string, key: string, count: number, variants: Readonly<Record<string, number>>): void;
   /** Writes down now what was counted; for who is about to judge by it. */
   flush(): Promise<void>;
 }
@@ -48,6 +48,9 @@ export function startFlagService(ports: FlagServicePorts): FlagService {
   let opening: Promise<Evaluator> | undefined;
   let changedAt = clock.wall().getTime();
 
+  /** Whether that is what the flag grows to. */
+  const isGrown = (key: string, variant: string | undefined) =>
+    variant !== undefined && view.set.flags.get(key)?.growth?.variant === variant;
   const load = (into: Evaluator) => {
     for (const reason of into.load(view.set.document)) log.error("flag_kept", { reason });
   };
@@ -72,7 +75,7 @@ export function startFlagService(ports: FlagServicePorts): FlagService {
       using _timer = clock.after(timeoutMs, () => late.abort());
       await replica.ready(late.signal, version).catch(() => {});
     },
-    asked: (asker, key) => usage.add(asker.app, key),
+    asked: (asker, key, variant) => usage.add(asker.app, key, 1, isGrown(key, variant) ? 1 : 0),
     events: (signal) => events.open(view.set.version, changedAt, signal),
   });
 
@@ -86,7 +89,7 @@ export function startFlagService(ports: FlagServicePorts): FlagService {
       await store.flags.addUses(counts);
     } catch (error) {
       // Counted again with the next ones.
-      for (const { app, key, count } of counts) usage.add(app, key, count);
+      for (const { app, key, count, grown } of counts) usage.add(app, key, count, grown);
       log.warn("flag_uses_not_written", { reason: toError(error).message });
     }
   };
@@ -98,7 +101,15 @@ export function startFlagService(ports: FlagServicePorts): FlagService {
   return {
     evaluator: open,
     flush,
-    asked: (app, key, count) => usage.add(app, key, count),
+    asked(app, key, count, variants) {
+      const grown = Object.entries(variants).filter(([variant]) => isGrown(key, variant));
+      usage.add(
+        app,
+        key,
+        count,
+        grown.reduce((sum, [, times]) => sum + times, 0),
+      );
+    },
     async ofrep(request, admit) {
       await open();
       try {

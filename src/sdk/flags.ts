@@ -8,12 +8,23 @@ import { WatchedFile } from "./flag-file.ts";
 import { createProvider, type Provider } from "./flag-provider.ts";
 import type { FlagContext, FlagDetails, Flags } from "./sdk.ts";
 
+/** By key; by key and variant. */
+export type FlagReport = (
+  counts: Readonly<Record<string, number>>,
+  variants: Readonly<Record<string, Readonly<Record<string, number>>>>,
+) => Promise<boolean>;
+
+interface Counted {
+  count: number;
+  readonly variants: Map<string, number>;
+}
+
 export interface FlagsOptions {
   /** Undefined: there is none, and every answer is the default of the code. */
   readonly file: string | undefined;
   readonly log: (line: string) => void;
-  /** Hands over how often each flag was asked for; false when that must be tried again. */
-  readonly report: ((counts: Readonly<Record<string, number>>) => Promise<boolean>) | undefined;
+  /** Hands over how often each flag was asked for, and how often it was which variant; false when that must be tried again. */
+  readonly report: FlagReport | undefined;
 }
 
 const reportEveryMs = 10_000;
@@ -43,7 +54,7 @@ class FileFlags implements RunningFlags {
   readonly #file: WatchedFile | undefined;
   readonly #callbacks = new Set<(keys: readonly string[]) => void>();
   readonly #timer: NodeJS.Timeout | undefined;
-  #counts = new Map<string, { count: number }>();
+  #counts = new Map<string, Counted>();
   #known: FlagDocument["flags"] = {};
   #provider: Provider | undefined;
   #version = 0;
@@ -119,10 +130,9 @@ class FileFlags implements RunningFlags {
   }
 
   #evaluate(key: string, context: FlagContext): Resolution {
-    const counted = this.#counts.get(key);
-    if (counted !== undefined) counted.count++;
-    else if (this.#counts.size < countedMax) this.#counts.set(key, { count: 1 });
-    return this.#evaluator.evaluate(key, context);
+    const resolution = this.#evaluator.evaluate(key, context);
+    this.#add(key, resolution.variant, 1);
+    return resolution;
   }
 
   #load(text: string): void {
@@ -151,18 +161,28 @@ class FileFlags implements RunningFlags {
 
   async #report(): Promise<void> {
     const { report } = this.#options;
-    const counts = [...this.#counts]
-      .filter(([, { count }]) => count > 0)
-      .map(([key, { count }]) => [key, count] as const);
-    if (report === undefined || counts.length === 0) return;
-    for (const [key, count] of counts) this.#add(key, -count);
-    const told = await report(Object.fromEntries(counts)).catch(() => false);
-    if (!told) for (const [key, count] of counts) this.#add(key, count);
+    const taken = this.#counts;
+    if (report === undefined || taken.size === 0) return;
+    this.#counts = new Map();
+    const counts = [...taken].map(([key, { count }]) => [key, count] as const);
+    const variants = [...taken].map(([key, one]) => [key, Object.fromEntries(one.variants)] as const);
+    const told = await report(Object.fromEntries(counts), Object.fromEntries(variants)).catch(() => false);
+    if (told) return;
+    for (const [key, one] of taken) {
+      this.#add(key, undefined, one.count);
+      for (const [variant, count] of one.variants) this.#add(key, variant, count, 0);
+    }
   }
 
-  #add(key: string, count: number): void {
-    const counted = this.#counts.get(key);
-    if (counted !== undefined) counted.count += count;
+  #add(key: string, variant: string | undefined, count: number, asked = count): void {
+    let counted = this.#counts.get(key);
+    if (counted === undefined) {
+      if (this.#counts.size >= countedMax) return;
+      counted = { count: 0, variants: new Map() };
+      this.#counts.set(key, counted);
+    }
+    counted.count += asked;
+    if (variant !== undefined) counted.variants.set(variant, (counted.variants.get(variant) ?? 0) + count);
   }
 }
 

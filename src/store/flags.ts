@@ -18,6 +18,8 @@ export interface FlagStore {
   history(key: string, limit: number): Promise<readonly FlagVersion[]>;
   /** Adds to what is there. */
   addUses(counts: readonly UsageCount[]): Promise<void>;
+  /** How often a flag was the variant that it grows to, of all apps, since it was first asked for. */
+  grown(key: string): Promise<number>;
   /** Of one flag, or of all of them. */
   uses(key?: string): Promise<ReadonlyMap<string, readonly FlagUse[]>>;
 }
@@ -41,12 +43,23 @@ export function createFlagStore(database: Database): FlagStore {
       await database.run(
         "count flag uses",
         (sql) => sql`
-          insert into nines.flag_uses (key, app, count, last_at)
-          select key, app, sum(count), now()
-          from jsonb_to_recordset(${JSON.stringify(counts)}::text::jsonb) as one (key text, app text, count bigint)
+          insert into nines.flag_uses (key, app, count, grown, last_at)
+          select key, app, sum(count), sum(grown), now()
+          from jsonb_to_recordset(${JSON.stringify(counts)}::text::jsonb)
+            as one (key text, app text, count bigint, grown bigint)
           group by key, app
-          on conflict (key, app) do update set count = flag_uses.count + excluded.count, last_at = now()`,
+          on conflict (key, app) do update set count = flag_uses.count + excluded.count,
+            grown = flag_uses.grown + excluded.grown, last_at = now()`,
       );
+    },
+
+    async grown(key) {
+      const [row] = await database.run(
+        "flag uses of what it grows to",
+        (sql) => sql<{ grown: number }[]>`
+          select coalesce(sum(grown), 0)::float8 as grown from nines.flag_uses where key = ${key}`,
+      );
+      return row?.grown ?? 0;
     },
 
     async uses(key) {

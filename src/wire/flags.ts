@@ -65,6 +65,8 @@ export interface GatedGrowth {
 export interface GatedStep {
   readonly step: Step;
   readonly bakeMs: number;
+  /** How often code must have got what the flag grows to while it bakes; none in records of before. */
+  readonly requestsMin?: number;
   /** Without a verdict by then it counts as failed. */
   readonly deadlineMs: number;
   /** Names of asserts, or expressions. */
@@ -76,6 +78,7 @@ export interface GatedStep {
 export interface GatedWish {
   readonly asserts?: readonly string[];
   readonly bakeMs?: number;
+  readonly requestsMin?: number;
   readonly deadlineMs?: number;
   readonly onFailure?: "back" | "pause";
 }

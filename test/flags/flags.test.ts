@@ -150,6 +150,35 @@ test(
 );
 
 test(
+  "a gated flag waits for its requests: as often as code got what it grows to",
+  async () => {
+    await using meter = await startMeter(platform.home);
+    meter.gauges.set("shop.level", 3);
+    await flags("set", "counted", definition);
+    await flags("grow", "counted", "50%");
+    const gates = ["--gated", "--assert", "max(shop.level) < 10", "--bake", "0s", "--min-requests", "3"];
+    await flags("grow", "counted", "all", ...gates);
+    const ask = async (times: number) => {
+      for (let i = 0; i < times; i++) {
+        const reply = await fetch(`${endpoint}/ofrep/v1/evaluate/flags/counted`, {
+          method: "POST",
+          headers: [...headers, ["content-type", "application/json"]],
+          body: JSON.stringify({ context: { targetingKey: `user-${i}` } }),
+        });
+        if (((await reply.json()) as { value: boolean }).value) return;
+      }
+    };
+    // One is not enough, however long it waits: longer than it takes until it is counted.
+    await ask(100);
+    await Bun.sleep(7_000);
+    expect((await growth("counted")).gated?.state).toBe("baking");
+    for (let i = 0; i < 4; i++) await ask(100);
+    await until("it has grown", limitMs, async () => (await growth("counted")).gated === undefined);
+  },
+  2 * limitMs,
+);
+
+test(
   "it is turned back with the measured value when an assert is violated, and somebody is told",
   async () => {
     await using meter = await startMeter(platform.home);

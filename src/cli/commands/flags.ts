@@ -135,6 +135,11 @@ export const grow = defineCommand({
       value: "TIME",
       summary: "with --gated: how long at each step (the stage's bake time)",
     },
+    "min-requests": {
+      kind: "text",
+      value: "COUNT",
+      summary: "with --gated: how often code must have got it at each step (the stage's min_requests)",
+    },
     deadline: {
       kind: "text",
       value: "TIME",
@@ -164,15 +169,19 @@ function toGated(flags: {
   readonly gated: boolean;
   readonly assert?: string | undefined;
   readonly bake?: string | undefined;
+  readonly "min-requests"?: string | undefined;
   readonly deadline?: string | undefined;
   readonly pause: boolean;
   readonly wait: boolean;
 }): { gated: GatedWish } | undefined {
-  const { assert, bake, deadline, pause, wait } = flags;
+  const { assert, bake, deadline, "min-requests": least, pause, wait } = flags;
   if (!flags.gated) {
-    if (assert === undefined && bake === undefined && deadline === undefined && !pause && !wait)
-      return undefined;
-    throw new UsageError("--assert, --bake, --deadline, --pause and --wait go with --gated");
+    const given = [assert, bake, deadline, least].some((one) => one !== undefined);
+    if (!given && !pause && !wait) return undefined;
+    throw new UsageError("--assert, --bake, --min-requests, --deadline, --pause and --wait go with --gated");
+  }
+  if (least !== undefined && !/^\d{1,9}$/.test(least)) {
+    throw new UsageError(`--min-requests ${least}: expected a whole number`);
   }
   const names = assert?.split(",").map((name) => name.trim());
   return {
@@ -181,6 +190,7 @@ function toGated(flags: {
         ? {}
         : { asserts: names.every((name) => assertName.test(name)) ? names : [assert] }),
       ...(bake === undefined ? {} : { bakeMs: parseDuration(bake, "--bake") }),
+      ...(least === undefined ? {} : { requestsMin: Number(least) }),
       ...(deadline === undefined ? {} : { deadlineMs: parseDuration(deadline, "--deadline") }),
       ...(pause ? { onFailure: "pause" as const } : {}),
     },
