@@ -1,6 +1,6 @@
 /** Asserts: the wall, changing them, and trying them on the past. */
 import { z } from "@hono/zod-openapi";
-import { alertStates, noDataPolicies, severities, verdicts } from "../wire/asserts.ts";
+import { alertStates, noDataPolicies, pastSources, severities, verdicts } from "../wire/asserts.ts";
 import { body, define, json, type Routes, toCaller } from "./route.ts";
 
 const all = "/v1/asserts";
@@ -66,6 +66,8 @@ const tested = z
     firings: z
       .array(z.object({ from: z.string(), to: z.string().nullable(), worst: z.number().nullable() }))
       .readonly(),
+    spans: z.array(z.object({ from: z.string(), to: z.string(), source: z.enum(pastSources) })).readonly(),
+    missing: z.string(),
   })
   .openapi("AssertTest");
 const testBody = change.extend({

@@ -8,19 +8,20 @@
  *   const writes = planAlerts(watch.all, stored, wall);
  *
  * tokens.ts → parser.ts → expression.ts: the language (docs/asserts.md). evaluate.ts: to a value, and three-valued.
- * assert.ts: with the policy of its record. alert.ts, watch.ts: inactive, pending, firing, resolved; watched by
+ * backtest.ts, kept.ts: over the past, in memory and in the database. assert.ts: with the policy of its record. alert.ts, watch.ts: inactive, pending, firing, resolved; watched by
  * every controller. alert-plan.ts: what the leader writes. suppression.ts, notice.ts, bodies.ts: who is told of
  * what, when, and how it reads. shipped.ts: what is watched by default. rules.ts: the same for Prometheus.
  * All of it is pure.
  */
 export { type AlertWrite, planAlerts } from "./alert-plan.ts";
 export { type Assert, judge, parseAssert, toReachMs, type Verdicts } from "./assert.ts";
-export { type Backtest, backtest } from "./backtest.ts";
+export { type Backtest, backtest, type Span } from "./backtest.ts";
 export { toBody } from "./bodies.ts";
 export type { Finding, Source } from "./evaluate.ts";
 export { toMeasures } from "./expression.ts";
 export { toMeasureText } from "./expression-text.ts";
 export { toFingerprint } from "./fingerprint.ts";
+export { createLook, type Look } from "./kept.ts";
 export { type Group, isForgotten, type Notice, nextNotice, toGroups } from "./notice.ts";
 export { parseMatchers } from "./parser.ts";
 export { parseReceiver, toMasked, toTargets } from "./receiver.ts";

@@ -3,13 +3,14 @@ import type { AssertsControl } from "../api/api.ts";
 import {
   type Assert,
   backtest,
+  createLook,
   parseAssert,
   shippedAsserts,
   toFingerprint,
   toMeasures,
   toRules,
 } from "../metrics/asserts.ts";
-import type { MetricsView } from "../metrics/metrics.ts";
+import type { MetricsView, RollupStore } from "../metrics/metrics.ts";
 import type { Replica } from "../registry/registry.ts";
 import type { Clock } from "../std/clock.ts";
 import { NinesError } from "../std/errors.ts";
@@ -25,6 +26,7 @@ export interface AssertControlPorts {
   readonly replica: Replica;
   readonly access: Access;
   readonly metrics: MetricsView;
+  readonly rollups: Pick<RollupStore, "read">;
   readonly clock: Clock;
 }
 
@@ -106,8 +108,12 @@ export function createAssertControl(ports: AssertControlPorts): AssertsControl {
       const to = clock.now();
       const from = to - Math.min(sinceMs, sinceMsMax);
       const breathe = () => clock.sleep(0);
-      const coveredFrom = to - (asserts.source.coveredMs ?? 0) + listenMs;
-      const found = await backtest(assert, metrics, { from, to, coveredFrom, breathe });
+      const past = createLook({
+        ...{ claim: assert.claim, memory: metrics, keeper: ports.rollups, clock, settleMs: listenMs },
+        listeningMs: asserts.source.coveredMs ?? 0,
+      });
+      const look = (at: number) => past.at(at);
+      const found = await backtest(assert, { from, to, look, breathe });
       const toIso = (at: number) => new Date(clock.wall().getTime() - (clock.now() - at)).toISOString();
       return {
         expr: assert.record.expr,
@@ -120,6 +126,12 @@ export function createAssertControl(ports: AssertControlPorts): AssertsControl {
           to: one.to === undefined ? null : toIso(one.to),
           worst: toNumber(one.worst),
         })),
+        spans: found.spans.map(({ source, ...one }) => ({
+          from: toIso(one.from),
+          to: toIso(one.to),
+          source,
+        })),
+        missing: past.missing,
       };
     },
 

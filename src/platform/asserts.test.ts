@@ -204,14 +204,15 @@ test("the past says when an assert would have fired, and for how long", async ()
     await clock.advance(1_000);
   }
   const assert = parseAssert("level", { expr: "max(level) < 50", forMs: 10_000 });
-  const past = { from: 20_000, to: clock.now(), coveredFrom: 10_000, breathe: async () => {} };
-  const found = await backtest(assert, store, past);
+  const look = async (at: number) => ({ source: store, from: "seconds" as const, covered: at >= 10_000 });
+  const past = { from: 20_000, to: clock.now(), look, breathe: async () => {} };
+  const found = await backtest(assert, past);
   expect(found.firings).toHaveLength(1);
   const [firing] = found.firings;
   expect(firing?.worst).toBe(90);
   expect(Math.abs(firing!.from - 110_000)).toBeLessThanOrEqual(2_000);
   expect(Math.abs(firing!.to! - 150_000)).toBeLessThanOrEqual(2_000);
-  expect(
-    (await backtest({ ...assert, record: { ...assert.record, forMs: 60_000 } }, store, past)).firings,
-  ).toEqual([]);
+  expect((await backtest({ ...assert, record: { ...assert.record, forMs: 60_000 } }, past)).firings).toEqual(
+    [],
+  );
 });

@@ -62,7 +62,7 @@ export function startWatching(ports: WatchingPorts) {
   });
   return {
     gates: createGates(asserts, clock),
-    asserts: createAssertControl({ id, asserts, replica, access, metrics, clock }),
+    asserts: createAssertControl({ id, asserts, replica, access, metrics, rollups: store.rollups, clock }),
     alerts: createAlertControl({ asserts, replica, access, store, clock }),
     [Symbol.asyncDispose]: () => asserts[Symbol.asyncDispose](),
   };

@@ -33,6 +33,8 @@ export type AssertChange = Partial<AssertRecord>;
 /** A name that is also a part of a path and a label's value. */
 export const assertName = /^[a-z](?:[a-z0-9._-]{0,61}[a-z0-9])?$/;
 
+export const pastSources = ["seconds", "tens", "minutes", "nothing"] as const;
+export type PastSource = (typeof pastSources)[number];
 export const verdicts = ["ok", "violated", "unknown"] as const;
 export type Verdict = (typeof verdicts)[number];
 export const alertStates = ["inactive", "pending", "firing", "resolved"] as const;
@@ -84,6 +86,10 @@ export interface AssertTestReply {
     readonly to: string | null;
     readonly worst: number | null;
   }[];
+  /** What it stands on: memory's seconds or tens of seconds, the database's minutes, or nothing. */
+  readonly spans: readonly { readonly from: string; readonly to: string; readonly source: PastSource }[];
+  /** Why the database's minutes are not there; empty when they are, or were not needed. */
+  readonly missing: string;
 }
 
 /** One alert: `/alerts/FINGERPRINT`, and in replies. */

@@ -59,6 +59,39 @@ test("an assert that is violated fires after its for, and the webhook is told; w
   expect(new Set(hook.of("level").map((one) => one.idempotencyKey)).size).toBe(1);
 });
 
+test("would it have fired? Beyond what memory has, the minutes in the database say so", async () => {
+  const { default: client } = await import("postgres");
+  const sql = client(nines.databaseUrl, { max: 1, onnotice: () => {} });
+  const minuteMs = 60_000;
+  const now = Math.floor(Date.now() / minuteMs) * minuteMs;
+  const rows = Array.from({ length: 120 }, (_, i) => {
+    const last = i >= 30 && i < 50 ? 90 : 10;
+    const ago = new Date(now - (180 - i) * minuteMs);
+    const level = [{ labels: {}, kind: "gauge", level: [last, last, last, last] }];
+    const pulse = [{ labels: {}, kind: "counter", increase: 60 }];
+    return [
+      { name: "old.level", minute: ago, seconds: 60, series: sql.json(level) },
+      { name: "metrics.reports", minute: ago, seconds: 60, series: sql.json(pulse) },
+    ];
+  }).flat();
+  try {
+    for (const row of rows) await sql`insert into nines.metric_minutes ${sql(row)}`;
+  } finally {
+    await sql.end();
+  }
+  const asked = { expr: "max(old.level, 1m) < 50", noData: "unknown", sinceMs: 4 * 3_600_000 };
+  const { status, body } = await nines.ask("POST", "/v1/assert-tests", asked);
+  expect({ status, body }).toMatchObject({ status: 200, body: { missing: "" } });
+  expect(body.firings).toHaveLength(1);
+  const [firing] = body.firings;
+  expect(firing.worst).toBe(90);
+  expect(Math.abs(Date.parse(firing.from) - (now - 150 * minuteMs))).toBeLessThan(2 * minuteMs);
+  expect(Math.abs(Date.parse(firing.to) - (now - 130 * minuteMs))).toBeLessThan(2 * minuteMs);
+  const sources = body.spans.map((one: { source: string }) => one.source);
+  // Minutes of the test's own run may come before memory's seconds, when it is slow.
+  expect(sources.slice(0, 3)).toEqual(["nothing", "minutes", "nothing"]);
+});
+
 describe("what is wrong", () => {
   test("a malformed assert is refused with path and reason, and the last good one stays", async () => {
     meter.gauges.set("shop.size", 1);

@@ -9,6 +9,7 @@ import {
   type AssertTestReply,
   assertName,
   noDataPolicies,
+  type PastSource,
   severities,
 } from "../../wire/asserts.ts";
 import { path } from "../client.ts";
@@ -152,6 +153,13 @@ function toSwitch(state: boolean): Command {
   });
 }
 
+const sourceTexts: Readonly<Record<PastSource, string>> = {
+  seconds: "memory, by the second",
+  tens: "memory, by ten seconds",
+  minutes: "the database, by the minute",
+  nothing: "nothing is known",
+};
+
 export const test = defineCommand({
   places: "NAME | EXPR",
   args: { min: 1, max: 1 },
@@ -162,7 +170,7 @@ export const test = defineCommand({
     "no-data": text("POLICY", "violated, unknown or ok"),
   },
   notes:
-    "Would it have fired? Over what this controller has of the past: seconds for 15 minutes, then 10 s for 6 hours.",
+    "Would it have fired? Over what memory has of the past (seconds for 15 minutes, then 10 s for 6 hours), and before that the minutes in the database.",
   async run({ flags, args: [given = ""], out, client }) {
     const change = {
       ...(assertName.test(given) ? { name: given } : { expr: given }),
@@ -187,6 +195,8 @@ export const test = defineCommand({
         out.line(`fired ${one.from}${one.to === null ? ", and fires on" : ` to ${one.to}`}${worst}`);
       }
       if (found.firings.length === 0) out.line("it would not have fired");
+      for (const one of found.spans) out.line(`${one.from} to ${one.to}: ${sourceTexts[one.source]}`);
+      if (found.missing !== "") out.line(`without the database's minutes: ${found.missing}`);
     }
     return 0;
   },
