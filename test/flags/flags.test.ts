@@ -168,9 +168,9 @@ test(
         if (((await reply.json()) as { value: boolean }).value) return;
       }
     };
-    // One is not enough, however long it waits: longer than it takes until it is counted.
     await ask(100);
-    await Bun.sleep(7_000);
+    await until("it is counted", limitMs, async () => (await growth("counted")).uses.length > 0);
+    // One is not enough.
     expect((await growth("counted")).gated?.state).toBe("baking");
     for (let i = 0; i < 4; i++) await ask(100);
     await until("it has grown", limitMs, async () => (await growth("counted")).gated === undefined);
