@@ -79,7 +79,7 @@ async function measureJudging(): Promise<number> {
         return { kind: "counter", key: `http.requests;app=${app};code=${code}`, value: seq * 3 };
       }),
       ...Array.from({ length: 10 }, (_, release): Sample => {
-        const buckets = [[100 + release, seq] as const, [150, seq] as const];
+        const buckets = [100 + release, seq, 150, seq];
         return {
           kind: "histogram",
           key: `http.latency_ms;app=${app};release=${release}`,

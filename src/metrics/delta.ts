@@ -75,12 +75,12 @@ export class Delta {
 function toHistogramSample(key: string, now: Buckets, said: Said, all: boolean): Sample | undefined {
   if (!all && said.value === now.count) return undefined;
   const known = said.histogram!;
-  const buckets: [number, number][] = [];
+  const buckets: number[] = [];
   now.each((index, total) => {
     const before = known.get(index);
     if (!all && before === total) return;
     known.fill(index, total - before);
-    buckets.push([index, total]);
+    buckets.push(index, total);
   });
   said.value = now.count;
   return { kind: "histogram", key, sum: now.sum, zero: now.zero, buckets };

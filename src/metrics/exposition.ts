@@ -3,10 +3,10 @@
  * `http.latency_ms` inside is `nines_http_latency_seconds` here.
  */
 import { toHelp } from "./catalogue.ts";
-import type { Histogram } from "./histogram.ts";
 import type { Labels } from "./key.ts";
 import type { Kind } from "./report.ts";
 import type { Series } from "./store.ts";
+import type { Totals } from "./totals.ts";
 
 /** What is shown of one series. */
 export interface Shown {
@@ -86,7 +86,7 @@ function addLines(lines: string[], family: Family, { series, value }: Shown, for
 function addHistogram(
   lines: string[],
   family: Family,
-  histogram: Histogram,
+  histogram: Totals,
   labels: string,
   format: Format,
 ): void {
@@ -95,7 +95,7 @@ function addHistogram(
   for (const power of scale === 1 ? powers : powersOfMs) {
     const bound = 2 ** power * scale;
     const text = format === "openmetrics" && Number.isInteger(bound) ? `${bound}.0` : String(bound);
-    lines.push(`${name}_bucket{${start}le="${text}"} ${histogram.countUpTo(2 ** power)}`);
+    lines.push(`${name}_bucket{${start}le="${text}"} ${histogram.countUpTo(power)}`);
   }
   const all = labels === "" ? "" : `{${labels}}`;
   lines.push(`${name}_bucket{${start}le="+Inf"} ${histogram.count}`);

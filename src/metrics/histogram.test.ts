@@ -1,8 +1,7 @@
 import { expect, test } from "bun:test";
 import { Chance } from "./chance.ts";
 import { fromBucket, Histogram, toBucket } from "./histogram.ts";
-import { Reader, Writer } from "./pack.ts";
-import { packHistogram, unpackHistogram } from "./sheaf.ts";
+import { packHistogram, Reader, unpackHistogram, Writer } from "./pack.ts";
 
 const count = 20_000;
 const shares = [0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1];

@@ -5,8 +5,8 @@
  */
 export const perDoubling = 32;
 /** Values up to 2^-40 count as zero, values above 2^50 as 2^50: about 10^-12 and 10^15. */
-const lowest = -40 * perDoubling;
-const highest = 50 * perDoubling;
+export const lowest = -40 * perDoubling;
+export const highest = 50 * perDoubling;
 const tiny = 2 ** -40;
 /** The buckets in use are kept from here to there; so many more are made at once when that grows. */
 const headroom = 16;
@@ -22,13 +22,20 @@ export function fromBucket(index: number): number {
   return 2 ** ((index - 0.5) / perDoubling);
 }
 
+/** The nearest bucket that there is. */
+export function toPlace(index: number): number {
+  return Math.min(highest, Math.max(lowest + 1, index));
+}
+
+type Counts = Uint16Array | Uint32Array | Float64Array;
+
 export class Histogram {
   count = 0;
   sum = 0;
   /** Values that are zero, or as good as zero. */
   zero = 0;
-  // Doubles, because they count far beyond 2^32 and stay exact.
-  #buckets = new Float64Array(0);
+  // As wide as the largest count asks for: of ten thousand histograms most are small. Doubles are exact to 2^53.
+  #buckets: Counts = new Uint16Array(0);
   #first = 0;
 
   /** Adds a value that is finite and not negative. */
@@ -41,7 +48,7 @@ export class Histogram {
 
   /** Adds to one bucket; `count` and `sum` are left to the caller. */
   fill(index: number, times: number): void {
-    this.#raise(Math.min(highest, Math.max(lowest + 1, index)), times);
+    this.#raise(toPlace(index), times);
   }
 
   merge(other: Histogram): void {
@@ -97,7 +104,14 @@ export class Histogram {
   #raise(index: number, times: number): void {
     // Before the buckets are named: making room puts others in their place.
     const at = this.#place(index);
-    this.#buckets[at]! += times;
+    const total = this.#buckets[at]! + times;
+    if (total > 0xffff && this.#buckets.BYTES_PER_ELEMENT < 8) this.#widen(total);
+    this.#buckets[at] = total;
+  }
+
+  #widen(total: number): void {
+    if (total > 0xffff_ffff) this.#buckets = Float64Array.from(this.#buckets);
+    else if (this.#buckets.BYTES_PER_ELEMENT < 4) this.#buckets = Uint32Array.from(this.#buckets);
   }
 
   /** Where a bucket is kept; makes room for it. */
@@ -107,7 +121,7 @@ export class Histogram {
     if (at >= 0 && at < length) return at;
     const first = length === 0 ? index - headroom / 2 : Math.min(this.#first, index - headroom);
     const end = Math.max(length === 0 ? index : this.#first + length, index + headroom);
-    const grown = new Float64Array(end - first);
+    const grown = new (this.#buckets.constructor as new (length: number) => Counts)(end - first);
     grown.set(this.#buckets, length === 0 ? 0 : this.#first - first);
     this.#buckets = grown;
     this.#first = first;

@@ -18,9 +18,10 @@ export const limits = {
   /** The past of hours, in steps of ten seconds. */
   coarseMs: 10_000,
   coarseSlots: 6 * 360,
-  /** Packed histograms of all series, in each of the two. */
-  fineHistogramBytesMax: 32 * 1_048_576,
-  coarseHistogramBytesMax: 48 * 1_048_576,
+  /** The past of all histograms. Beyond it what is old is kept in longer slots: ten minutes at last. */
+  histogramBytesMax: 48 * 1_048_576,
+  /** That of counters and gauges, and of how many values histograms got. Beyond it the oldest is forgotten. */
+  numberBytesMax: 40 * 1_048_576,
   reportIntervalMs: 1_000,
   /** Between reports that say everything, not only what has changed; the shorter for what is little anyhow. */
   completeEveryMs: 15_000,

@@ -1,15 +1,5 @@
-/**
- * How sixty numbers in a row are kept: most are the same, or small whole numbers close to each other. NaN stands
- * for "no sample". What is not whole is kept as a float of 32 bits, to 6 · 10^-8.
- */
-
-const zeros = 1;
-const constant = 2;
-const whole = 3;
-const floats = 4;
-/** Set when some are missing; then 8 bytes say which are there. */
-const gaps = 0x80;
-const gapBytes = 8;
+/** Bytes that numbers are written to and read from, and a minute's histogram as the database keeps it. */
+import type { Histogram } from "./histogram.ts";
 
 /** Bytes that grow; one is used over and over. */
 export class Writer {
@@ -98,82 +88,37 @@ export class Reader {
   }
 }
 
-/** Writes the numbers at `start`, `start + stride`, …; nothing at all when none is there. */
-export function packNumbers(
-  writer: Writer,
-  from: Float64Array,
-  start: number,
-  stride: number,
-  count: number,
-): void {
-  let present = 0;
-  let isWhole = true;
-  let isSame = true;
-  let first = Number.NaN;
-  let last = Number.NaN;
-  for (let i = 0, at = start; i < count; i++, at += stride) {
-    const value = from[at]!;
-    if (Number.isNaN(value)) continue;
-    if (present++ === 0) first = value;
-    else if (value !== first) isSame = false;
-    // So far a step can still be doubled exactly.
-    if (
-      isWhole &&
-      (!Number.isSafeInteger(value) || Math.abs(value - (Number.isNaN(last) ? 0 : last)) > 2 ** 46)
-    )
-      isWhole = false;
-    last = value;
-  }
-  if (present === 0) return;
-  const mode = isSame ? (first === 0 ? zeros : constant) : isWhole ? whole : floats;
-  writer.byte(present < count ? mode | gaps : mode);
-  if (present < count) packPresence(writer, from, start, stride, count);
-  if (mode === zeros) return;
-  if (mode === constant) return writer.double(first);
+/** How many buckets, the sum, the zeros, then each bucket as the step from the one before and its count. */
+export function packHistogram(writer: Writer, histogram: Histogram): void {
+  let buckets = 0;
+  histogram.each(() => buckets++);
+  writer.varint(buckets);
+  writer.float(histogram.sum);
+  writer.varint(histogram.zero);
   let before = 0;
-  for (let i = 0, at = start; i < count; i++, at += stride) {
-    const value = from[at]!;
-    if (Number.isNaN(value)) continue;
-    if (mode === floats) writer.float(value);
-    else writer.zigzag(value - before);
-    before = value;
-  }
+  histogram.each((index, times) => {
+    writer.zigzag(index - before);
+    writer.varint(times);
+    before = index;
+  });
 }
 
-function packPresence(
-  writer: Writer,
-  from: Float64Array,
-  start: number,
-  stride: number,
-  count: number,
-): void {
-  for (let byte = 0; byte < gapBytes; byte++) {
-    let bits = 0;
-    for (let bit = 0; bit < 8; bit++) {
-      const i = byte * 8 + bit;
-      if (i < count && !Number.isNaN(from[start + i * stride]!)) bits |= 1 << bit;
-    }
-    writer.byte(bits);
+/** Adds what `packHistogram` wrote; without a histogram it only passes over it. */
+export function unpackHistogram(reader: Reader, into: Histogram | undefined): void {
+  const buckets = reader.varint();
+  const sum = reader.bytes.readFloatLE(reader.at);
+  reader.at += 4;
+  const zero = reader.varint();
+  let index = 0;
+  let count = zero;
+  for (let i = 0; i < buckets; i++) {
+    index += reader.zigzag();
+    const times = reader.varint();
+    count += times;
+    into?.fill(index, times);
   }
-}
-
-/** Reads what `packNumbers` wrote into `into`, NaN where nothing is. */
-export function unpackNumbers(bytes: Buffer, at: number, into: Float64Array, count: number): void {
-  const reader = new Reader(bytes, at);
-  const head = reader.byte();
-  const mode = head & ~gaps;
-  const presence = head & gaps ? reader.at : -1;
-  if (presence >= 0) reader.at += gapBytes;
-  const same = mode === constant ? bytes.readDoubleLE(reader.at) : 0;
-  let before = 0;
-  for (let i = 0; i < count; i++) {
-    if (presence >= 0 && (bytes[presence + (i >> 3)]! & (1 << (i & 7))) === 0) {
-      into[i] = Number.NaN;
-    } else if (mode === floats) {
-      into[i] = bytes.readFloatLE(reader.at);
-      reader.at += 4;
-    } else {
-      into[i] = mode === whole ? (before += reader.zigzag()) : same;
-    }
-  }
+  if (into === undefined) return;
+  into.count += count;
+  into.sum += sum;
+  into.zero += zero;
 }

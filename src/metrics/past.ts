@@ -4,7 +4,9 @@
  */
 import { Histogram } from "./histogram.ts";
 import type { MetricsLimits } from "./limits.ts";
+import { type Heap, Pending } from "./pending.ts";
 import { Sheaf } from "./sheaf.ts";
+import { Spread } from "./spread.ts";
 import { Track } from "./track.ts";
 
 /** How one series did over a span of slots. */
@@ -20,9 +22,11 @@ export interface Stretch {
 }
 
 /** One series' place in the tracks, and its running ten seconds. */
-export interface Place {
+export interface Place extends Heap {
   readonly kind: "counter" | "gauge" | "histogram";
   readonly id: number;
+  /** Of a histogram: its own for ever, and larger than all before it. */
+  readonly number: number;
   /** The slot in which it got its place: what is older there was another's. */
   readonly born: number;
   /** Growth in the running ten seconds; NaN when nothing was heard. */
@@ -32,9 +36,6 @@ export interface Place {
   tenMax: number;
   tenCount: number;
   tenLast: number;
-  /** What was added in the running second, and in the running ten. */
-  readonly second: Histogram | undefined;
-  readonly tenHistogram: Histogram | undefined;
 }
 
 interface Span {
@@ -66,10 +67,14 @@ export class Past {
   readonly #levelMin: Track;
   readonly #levelMax: Track;
   readonly #levelMean: Track;
-  readonly #spread: Sheaf;
-  readonly #spreadCoarse: Sheaf;
+  readonly #sheaf: Sheaf;
+  readonly #pending = new Pending();
+  readonly #spread = new Spread();
+  readonly #tracks: readonly Track[];
   readonly #growthIds = new Numbers();
   readonly #levelIds = new Numbers();
+  #histograms = 0;
+  #shortened = 0;
   #slot: number;
 
   constructor(limits: MetricsLimits, slot: number) {
@@ -83,8 +88,12 @@ export class Past {
     this.#levelMin = new Track(coarseSlots);
     this.#levelMax = new Track(coarseSlots);
     this.#levelMean = new Track(coarseSlots);
-    this.#spread = new Sheaf(fineSlots, limits.fineHistogramBytesMax);
-    this.#spreadCoarse = new Sheaf(coarseSlots, limits.coarseHistogramBytesMax);
+    this.#tracks = [
+      ...[this.#growthCoarse, this.#levelLast, this.#levelMin, this.#levelMax, this.#levelMean],
+      ...[this.#growth, this.#level],
+    ];
+    const slots = coarseSlots * this.#perCoarse;
+    this.#sheaf = new Sheaf({ fineSlots, slots, bytesMax: limits.histogramBytesMax });
     this.#slot = slot;
     this.#enter(slot);
   }
@@ -94,36 +103,26 @@ export class Past {
   }
 
   get bytes(): number {
-    const tracks = [
-      this.#growth,
-      this.#growthCoarse,
-      this.#level,
-      this.#levelLast,
-      this.#levelMin,
-      this.#levelMax,
-      this.#levelMean,
-    ];
-    return [...tracks, this.#spread, this.#spreadCoarse].reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#trackBytes() + this.#sheaf.bytes;
   }
 
-  /** Blocks of histograms that went before their time, as all together were too large. */
+  /** How often a part of the past was shortened before its time, as all together was too large. */
   get shortened(): number {
-    return this.#spread.shortened + this.#spreadCoarse.shortened;
+    return this.#shortened + this.#sheaf.shortened;
   }
 
   open(kind: Place["kind"]): Place {
-    const isHistogram = kind === "histogram";
     return {
       kind,
       id: (kind === "gauge" ? this.#levelIds : this.#growthIds).take(),
+      number: kind === "histogram" ? ++this.#histograms : 0,
       born: this.#slot,
       ten: Number.NaN,
       tenMin: Number.POSITIVE_INFINITY,
       tenMax: Number.NEGATIVE_INFINITY,
       tenCount: 0,
       tenLast: Number.NaN,
-      second: isHistogram ? new Histogram() : undefined,
-      tenHistogram: isHistogram ? new Histogram() : undefined,
+      ...{ count: 0, sum: 0, zero: 0, head: 0 },
     };
   }
 
@@ -138,6 +137,11 @@ export class Past {
     const before = this.#growth.get(place.id);
     this.#growth.set(place.id, Number.isNaN(before) ? by : before + by);
     place.ten = (Number.isNaN(place.ten) ? 0 : place.ten) + by;
+  }
+
+  /** A histogram got values in the running second; `count`, `sum` and `zero` of its place are the caller's. */
+  fill(place: Place, index: number, times: number): void {
+    this.#pending.fill(place, index, times);
   }
 
   setLevel(place: Place, value: number): void {
@@ -185,10 +189,8 @@ export class Past {
   /** All values that a histogram got from one second to another, both included. */
   readHistogram(place: Place, from: number, to: number): Histogram {
     const into = new Histogram();
-    const { fine, coarse } = this.#split(Math.max(from, place.born), to);
-    if (coarse !== undefined) this.#spreadCoarse.collect(place.id, coarse.from, coarse.to, into);
-    if (fine !== undefined) this.#spread.collect(place.id, fine.from, fine.to, into);
-    if (to >= this.#slot && place.second !== undefined) into.merge(place.second);
+    this.#sheaf.collect(place.number, from, to, into);
+    if (to >= this.#slot) this.#pending.read(place, into);
     return into;
   }
 
@@ -211,7 +213,16 @@ export class Past {
     const edge = Math.ceil((this.#slot - this.#limits.fineSlots + 1) / perCoarse) * perCoarse;
     const fine = to >= edge ? { from: Math.max(from, edge), to } : undefined;
     if (from >= edge) return { fine, coarse: undefined };
-    const coarse = { from: Math.floor(from / perCoarse), to: Math.floor(Math.min(to, edge - 1) / perCoarse) };
+    // A coarse slot counts when its middle is within, so that a window of a minute is six of them wherever it begins.
+    const last = Math.min(to, edge - 1);
+    const half = (perCoarse - 1) / 2;
+    const coarse = {
+      from: Math.ceil((from - half) / perCoarse),
+      to: Math.floor((last - half) / perCoarse),
+    };
+    if (coarse.from > coarse.to && fine === undefined) {
+      coarse.from = coarse.to = Math.floor((from + last) / 2 / perCoarse);
+    }
     return { fine, coarse };
   }
 
@@ -220,6 +231,9 @@ export class Past {
     const next = this.#slot + 1;
     const endsCoarse = next % this.#perCoarse === 0;
     for (const place of places) this.#endSecond(place, endsCoarse);
+    this.#pending.clear();
+    this.#sheaf.turn(this.#slot);
+    if (endsCoarse) this.#shorten();
     this.#enter(next);
   }
 
@@ -233,15 +247,22 @@ export class Past {
     this.#growth.advance(slot);
     this.#level.advance(slot);
     const coarse = Math.floor(slot / this.#perCoarse);
-    for (const track of [
-      this.#growthCoarse,
-      this.#levelLast,
-      this.#levelMin,
-      this.#levelMax,
-      this.#levelMean,
-    ]) {
-      track.advance(coarse);
+    for (const track of this.#tracks) {
+      if (track !== this.#growth && track !== this.#level) track.advance(coarse);
     }
+  }
+
+  /** Forgets what is oldest of that which is largest, until all tracks have room. */
+  #shorten(): void {
+    while (this.#trackBytes() > this.#limits.numberBytesMax) {
+      const largest = this.#tracks.reduce((most, track) => (track.bytes > most.bytes ? track : most));
+      if (!largest.forgetOldest()) return;
+      this.#shortened++;
+    }
+  }
+
+  #trackBytes(): number {
+    return this.#tracks.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   #endSecond(place: Place, endsCoarse: boolean): void {
@@ -252,10 +273,10 @@ export class Past {
         if (value < place.tenMin) place.tenMin = value;
         if (value > place.tenMax) place.tenMax = value;
       }
-    } else if (place.second !== undefined && place.second.count > 0) {
-      this.#spread.put(place.id, this.#slot, place.second);
-      place.tenHistogram!.merge(place.second);
-      place.second.clear();
+    } else if (place.count > 0) {
+      this.#pending.take(place, this.#spread);
+      this.#sheaf.put(place.number, this.#spread);
+      this.#spread.clear();
     }
     if (endsCoarse) this.#endTen(place);
   }
@@ -273,10 +294,6 @@ export class Past {
       place.tenCount = 0;
     } else {
       if (!Number.isNaN(place.ten)) this.#growthCoarse.set(place.id, place.ten);
-      if (place.tenHistogram !== undefined && place.tenHistogram.count > 0) {
-        this.#spreadCoarse.put(place.id, Math.floor(this.#slot / this.#perCoarse), place.tenHistogram);
-        place.tenHistogram.clear();
-      }
     }
     place.ten = Number.NaN;
   }

@@ -53,31 +53,33 @@ export function toGrowth(before: number, after: number): number {
   return after >= before ? after - before : after;
 }
 
+/** Where a histogram's growth goes. */
+export interface Growing {
+  fill(index: number, times: number): void;
+  /** Once, when all buckets are filled. */
+  end(count: number, sum: number, zero: number): void;
+}
+
 /**
- * Takes over a histogram's totals, adds what is new to each of the others, and returns how many values that
- * were; nothing when there are no others: this is where the process stood when it was first heard of.
+ * Takes over a histogram's totals, gives on what is new, and returns how many values that were; nothing when nobody
+ * wants it: this is where the process stood when it was first heard of.
  */
-export function growHistogram(
-  known: Histogram,
-  sample: HistogramSample,
-  others: readonly Histogram[],
-): number {
+export function growHistogram(known: Histogram, sample: HistogramSample, to: Growing | undefined): number {
+  const { buckets } = sample;
   let added = toGrowth(known.zero, sample.zero);
   const zeros = added;
   const sum = toGrowth(known.sum, sample.sum);
-  for (const [index, total] of sample.buckets) {
+  for (let at = 0; at + 1 < buckets.length; at += 2) {
+    const index = buckets[at]!;
+    const total = buckets[at + 1]!;
     const before = known.get(index);
     const by = toGrowth(before, total);
     known.fill(index, total - before);
-    if (by !== 0) for (const other of others) other.fill(index, by);
+    if (by !== 0) to?.fill(index, by);
     added += by;
   }
   known.zero = sample.zero;
   known.sum = sample.sum;
-  for (const other of others) {
-    other.zero += zeros;
-    other.sum += sum;
-    other.count += added;
-  }
-  return others.length === 0 ? 0 : added;
+  to?.end(added, sum, zeros);
+  return to === undefined ? 0 : added;
 }

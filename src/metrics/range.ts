@@ -5,10 +5,9 @@ import { Histogram } from "./histogram.ts";
 import { type Labels, toKey } from "./key.ts";
 import { limits } from "./limits.ts";
 import { type Matcher, toTest } from "./matcher.ts";
-import { Reader } from "./pack.ts";
+import { Reader, unpackHistogram } from "./pack.ts";
 import type { Kind } from "./report.ts";
 import type { RollupSeries, RollupStore } from "./rollup.ts";
-import { unpackHistogram } from "./sheaf.ts";
 import type { MetricStore } from "./store.ts";
 
 export interface RangeQuery {

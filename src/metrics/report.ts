@@ -13,13 +13,13 @@ export interface NumberSample {
   readonly value: number;
 }
 
-/** Totals of the buckets that have changed, or of all. */
+/** Totals of the buckets that have changed, or of all: index, total, index, total, and so on. */
 export interface HistogramSample {
   readonly kind: "histogram";
   readonly key: string;
   readonly sum: number;
   readonly zero: number;
-  readonly buckets: readonly (readonly [index: number, total: number])[];
+  readonly buckets: readonly number[];
 }
 
 export type Sample = NumberSample | HistogramSample;
@@ -42,6 +42,8 @@ export interface Report {
   readonly gone: readonly string[];
 }
 
+const [minus, zeroDigit, nineDigit, colon, comma] = [45, 48, 57, 58, 44];
+
 export function toReportMessage(report: Report): Message {
   const lines: Record<Kind, string[]> = { counter: [], gauge: [], histogram: [] };
   for (const sample of report.samples) lines[sample.kind].push(toLine(sample));
@@ -61,8 +63,11 @@ export function toReportMessage(report: Report): Message {
 
 export function toLine(sample: Sample): string {
   if (sample.kind !== "histogram") return `${sample.key} ${sample.value}`;
-  const buckets = sample.buckets.map(([index, total]) => `${index}:${total}`).join(",");
-  return `${sample.key} ${sample.sum} ${sample.zero} ${buckets}`;
+  let line = `${sample.key} ${sample.sum} ${sample.zero} `;
+  for (let at = 0; at + 1 < sample.buckets.length; at += 2) {
+    line += `${at === 0 ? "" : ","}${sample.buckets[at]}:${sample.buckets[at + 1]}`;
+  }
+  return line;
 }
 
 /** Throws `invalid` when the frame of the message is none; a line that is none becomes a value of NaN. */
@@ -97,14 +102,43 @@ function parseNumber(kind: "counter" | "gauge", line: string): NumberSample {
 }
 
 function parseHistogram(line: string): HistogramSample {
-  const [key = "", sum, zero, list = ""] = line.split(" ");
-  const buckets = list === "" ? [] : list.split(",").map((pair) => parseBucket(pair));
-  return { kind: "histogram", key, sum: Number(sum), zero: Number(zero), buckets };
+  const sumAt = line.indexOf(" ") + 1;
+  const zeroAt = line.indexOf(" ", sumAt) + 1;
+  const end = line.indexOf(" ", zeroAt);
+  if (sumAt === 0 || zeroAt === 0)
+    return { kind: "histogram", key: line, sum: Number.NaN, zero: 0, buckets: [] };
+  const listAt = end < 0 ? line.length : end + 1;
+  return {
+    kind: "histogram",
+    key: line.slice(0, sumAt - 1),
+    sum: Number(line.slice(sumAt, zeroAt - 1)),
+    zero: Number(line.slice(zeroAt, end < 0 ? line.length : end)),
+    buckets: parseBuckets(line, listAt),
+  };
 }
 
-function parseBucket(pair: string): readonly [number, number] {
-  const at = pair.indexOf(":");
-  return [Number(pair.slice(0, at)), Number(pair.slice(at + 1))];
+/** Reads `index:total,…` digit by digit: a busy second has a hundred thousand of them. */
+function parseBuckets(line: string, start: number): number[] {
+  const numbers: number[] = [];
+  let number = 0;
+  let sign = 1;
+  let digits = 0;
+  for (let at = start; at <= line.length; at++) {
+    const code = at < line.length ? line.charCodeAt(at) : comma;
+    if (code >= zeroDigit && code <= nineDigit) {
+      number = number * 10 + code - zeroDigit;
+      digits++;
+    } else if (code === minus && digits === 0 && sign === 1) {
+      sign = -1;
+    } else if (code === (numbers.length % 2 === 0 ? colon : comma) && digits > 0) {
+      numbers.push(sign * number);
+      number = digits = 0;
+      sign = 1;
+    } else if (at < line.length || start < line.length) {
+      return [Number.NaN];
+    }
+  }
+  return numbers;
 }
 
 function toWhole(text: string | undefined, key: string): number {

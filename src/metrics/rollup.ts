@@ -8,9 +8,8 @@ import { toError } from "../std/errors.ts";
 import type { Log } from "../std/log.ts";
 import type { Histogram } from "./histogram.ts";
 import type { Labels } from "./key.ts";
-import { Writer } from "./pack.ts";
+import { packHistogram, Writer } from "./pack.ts";
 import type { Kind } from "./report.ts";
-import { packHistogram } from "./sheaf.ts";
 import type { MetricStore, Selected } from "./store.ts";
 
 /** One series in one minute. */

@@ -1,135 +1,258 @@
 /**
- * The past of many histograms, one a slot, in as few bytes as they need. The oldest are forgotten after so many
- * slots, or sooner when all together need more than their share of memory.
+ * The past of many histograms. What they got in one slot is a page; pages that grow old, or are too many for their
+ * share of memory, are merged into pages of longer slots. So what memory takes away is detail in time: the values that
+ * are older than that are all still there, as exact as they were, until even the longest slots are too many.
  */
-import type { Histogram } from "./histogram.ts";
+import { BitReader, BitWriter } from "./bits.ts";
 import { Reader, Writer } from "./pack.ts";
-import { slotsPerBlock } from "./track.ts";
+import { readSpread, Spread, type Spreading } from "./spread.ts";
 
-interface Block {
-  /** Number of the block: its first slot / 60. */
-  readonly number: number;
-  /** Where what each series has begins, and, one further, ends. */
-  readonly starts: Uint32Array;
+/** Slots in a page of each level: a second, ten, a minute, ten minutes. */
+const spans = [1, 10, 60, 600] as const;
+/** Histograms from one entry of a page's index to the next. */
+const stride = 16;
+
+interface Page {
+  /** Slots, both included. */
+  readonly from: number;
+  readonly to: number;
+  /** Histograms in order of their numbers: the step from the one before, how many bytes, those. */
   readonly bytes: Buffer;
+  /** Every so many of them: the number of the one before, and where it begins. */
+  readonly before: Uint32Array;
+  readonly starts: Uint32Array;
+}
+
+export interface SheafLimits {
+  /** Slots of which each has a page of its own. */
+  readonly fineSlots: number;
+  /** All slots that are kept. */
+  readonly slots: number;
+  readonly bytesMax: number;
+}
+
+/** Makes one page after another. */
+class Press {
+  readonly #writer = new Writer();
+  readonly #bits = new BitWriter();
+  #before: number[] = [];
+  #starts: number[] = [];
+  #count = 0;
+  #last = 0;
+
+  get isEmpty(): boolean {
+    return this.#count === 0;
+  }
+
+  /** In order of their numbers. */
+  add(number: number, spread: Spread): void {
+    this.#bits.clear();
+    spread.write(this.#bits);
+    this.#bits.end();
+    this.copy(number, this.#bits.bytes.subarray(0, this.#bits.length));
+  }
+
+  copy(number: number, packed: Uint8Array): void {
+    if (this.#count++ % stride === 0) {
+      this.#before.push(this.#last);
+      this.#starts.push(this.#writer.length);
+    }
+    this.#writer.varint(number - this.#last);
+    this.#writer.varint(packed.length);
+    this.#writer.copy(packed);
+    this.#last = number;
+  }
+
+  take(from: number, to: number): Page {
+    const [before, starts] = [Uint32Array.from(this.#before), Uint32Array.from(this.#starts)];
+    this.#before = [];
+    this.#starts = [];
+    this.#count = this.#last = 0;
+    return { from, to, before, starts, bytes: this.#writer.take() };
+  }
+}
+
+/** Goes through a page. */
+class Cursor {
+  readonly #reader: Reader;
+  number = 0;
+  start = 0;
+  end = 0;
+  isOver = false;
+
+  constructor(page: Page, entry = 0) {
+    this.#reader = new Reader(page.bytes, page.starts[entry]);
+    this.number = page.before[entry] ?? 0;
+    this.next();
+  }
+
+  next(): void {
+    const reader = this.#reader;
+    if (this.end > 0) reader.at = this.end;
+    if (reader.at >= reader.bytes.length) {
+      this.isOver = true;
+      this.number = Number.POSITIVE_INFINITY;
+      return;
+    }
+    this.number += reader.varint();
+    const length = reader.varint();
+    this.start = reader.at;
+    this.end = reader.at + length;
+  }
+
+  get packed(): Buffer {
+    return this.#reader.bytes.subarray(this.start, this.end);
+  }
+
+  read(into: Spreading): void {
+    readSpread(new BitReader(this.#reader.bytes, this.start), into);
+  }
 }
 
 export class Sheaf {
-  readonly #blocksMax: number;
-  readonly #bytesMax: number;
-  readonly #sealed: Block[] = [];
-  readonly #writer = new Writer();
-  /** For each series, where in the writer each of its slots begins. */
-  #open: number[][] = [];
-  #number = -1;
-  #sealedBytes = 0;
-  /** Blocks that had to go before their time. */
+  readonly #limits: SheafLimits;
+  /** Of each span; oldest first, and all of a longer span are older than those of a shorter one. */
+  readonly #levels: Page[][] = spans.map(() => []);
+  readonly #press = new Press();
+  readonly #spread = new Spread();
+  #bytes = 0;
+  /** Pages that were merged or forgotten before their time. */
   shortened = 0;
 
-  /** Keeps at least so many slots, but not more than so many bytes of full blocks. */
-  constructor(slots: number, bytesMax: number) {
-    this.#blocksMax = Math.ceil(slots / slotsPerBlock);
-    this.#bytesMax = bytesMax;
+  constructor(limits: SheafLimits) {
+    this.#limits = limits;
   }
 
   get bytes(): number {
-    return this.#sealedBytes + this.#writer.length + this.#open.length * 16;
+    return this.#bytes;
   }
 
-  put(series: number, slot: number, histogram: Histogram): void {
-    const number = Math.floor(slot / slotsPerBlock);
-    if (number !== this.#number) this.#turn(number);
-    const places = (this.#open[series] ??= []);
-    places.push(this.#writer.length);
-    this.#writer.byte(slot % slotsPerBlock);
-    packHistogram(this.#writer, histogram);
+  /** What one histogram got in the slot that ends; in order of their numbers. */
+  put(number: number, spread: Spread): void {
+    this.#press.add(number, spread);
   }
 
-  /** Adds up what one series had from one slot to another, both included. */
-  collect(series: number, from: number, to: number, into: Histogram): void {
-    for (const { number, starts, bytes } of this.#sealed) {
-      const base = number * slotsPerBlock;
-      if (base > to || base + slotsPerBlock <= from || series + 1 >= starts.length) continue;
-      const reader = new Reader(bytes, starts[series]);
-      while (reader.at < starts[series + 1]!) {
-        const slot = base + reader.byte();
-        unpackHistogram(reader, slot >= from && slot <= to ? into : undefined);
+  /** Ends a slot. */
+  turn(slot: number): void {
+    if (!this.#press.isEmpty) this.#keep(0, this.#press.take(slot, slot));
+    const { fineSlots, slots, bytesMax } = this.#limits;
+    const [fine] = this.#levels as [Page[]];
+    while (fine[0] !== undefined && endOf(fine[0], 1) <= slot - fineSlots) this.#merge(0);
+    for (let oldest = this.#oldest(); oldest !== undefined && oldest[0]!.to <= slot - slots; )
+      oldest = this.#forget(oldest);
+    while (this.#bytes > bytesMax) {
+      this.shortened++;
+      if (!this.#shorten(slot)) break;
+    }
+  }
+
+  /** Adds up what one had from one slot to another, both included. A longer slot counts when its middle is within. */
+  collect(number: number, from: number, to: number, into: Spreading): void {
+    for (const pages of this.#levels) {
+      for (const page of pages) {
+        if (page.to < from || page.from > to || !isMeant(page, from, to)) continue;
+        const cursor = this.#find(page, number);
+        if (cursor !== undefined) cursor.read(into);
       }
     }
-    const base = this.#number * slotsPerBlock;
-    for (const start of this.#open[series] ?? []) {
-      const reader = new Reader(this.#writer.since(0), start);
-      const slot = base + reader.byte();
-      if (slot >= from && slot <= to) unpackHistogram(reader, into);
-    }
   }
 
-  #turn(number: number): void {
-    if (this.#writer.length > 0) this.#seal();
-    this.#number = number;
-    const isOld = () => (this.#sealed[0]?.number ?? number) < number - this.#blocksMax;
-    const isFull = () => this.#sealedBytes > this.#bytesMax && this.#sealed.length > 1;
+  #find(page: Page, number: number): Cursor | undefined {
+    let low = 0;
+    let high = page.before.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (page.before[middle]! < number) low = middle;
+      else high = middle - 1;
+    }
+    const cursor = new Cursor(page, low);
+    while (cursor.number < number) cursor.next();
+    return cursor.number === number ? cursor : undefined;
+  }
+
+  #keep(level: number, page: Page): void {
+    this.#levels[level]!.push(page);
+    this.#bytes += sizeOf(page);
+  }
+
+  #oldest(): Page[] | undefined {
+    return this.#levels.findLast((pages) => pages.length > 0);
+  }
+
+  #forget(pages: Page[]): Page[] | undefined {
+    this.#bytes -= sizeOf(pages.shift()!);
+    return this.#oldest();
+  }
+
+  /** Of what there is too much: first ten seconds become minutes, then what is finer than one cares for, then hours ago. */
+  #shorten(slot: number): boolean {
+    const [fine, tens, minutes] = this.#levels as [Page[], Page[], Page[]];
+    const isWhole = (pages: Page[], level: number) =>
+      pages[0] !== undefined && pages.at(-1)!.to >= endOf(pages[0], level);
+    if (isWhole(tens, 2)) return this.#merge(1);
+    if (fine[0] !== undefined && endOf(fine[0], 1) <= slot - this.#limits.fineSlots / 3)
+      return this.#merge(0);
+    if (isWhole(minutes, 3)) return this.#merge(2);
+    if (fine[0] !== undefined && endOf(fine[0], 1) <= slot - spans[2]) return this.#merge(0);
+    const oldest = this.#oldest();
+    if (oldest === undefined || oldest === fine) return false;
+    this.#forget(oldest);
+    return true;
+  }
+
+  /** Makes one page of the oldest of a level that the next longer span has room for. */
+  #merge(level: number): true {
+    const pages = this.#levels[level]!;
+    const end = endOf(pages[0]!, level + 1);
+    let count = 0;
+    while (count < pages.length && pages[count]!.from < end) count++;
+    const old = pages.splice(0, count);
+    for (const page of old) this.#bytes -= sizeOf(page);
+    if (old.length === 1) {
+      this.#keep(level + 1, old[0]!);
+      return true;
+    }
+    const cursors = old.map((page) => new Cursor(page));
     for (;;) {
-      const old = isOld();
-      if (!old && !isFull()) return;
-      if (!old) this.shortened++;
-      this.#sealedBytes -= sizeOf(this.#sealed.shift()!);
+      let number = Number.POSITIVE_INFINITY;
+      for (const cursor of cursors) if (cursor.number < number) number = cursor.number;
+      if (number === Number.POSITIVE_INFINITY) break;
+      this.#mergeOne(cursors, number);
     }
+    this.#keep(level + 1, this.#press.take(old[0]!.from, old.at(-1)!.to));
+    return true;
   }
 
-  #seal(): void {
-    const written = this.#writer.take();
-    const ends = this.#open.flat().sort((a, b) => a - b);
-    const endOf = new Map(ends.map((start, i) => [start, ends[i + 1] ?? written.length]));
-    const starts = new Uint32Array(this.#open.length + 1);
-    const sorted = new Writer();
-    for (let series = 0; series < this.#open.length; series++) {
-      starts[series] = sorted.length;
-      for (const start of this.#open[series] ?? []) sorted.copy(written.subarray(start, endOf.get(start)));
+  #mergeOne(cursors: readonly Cursor[], number: number): void {
+    const having = cursors.filter((cursor) => cursor.number === number);
+    if (having.length === 1) {
+      this.#press.copy(number, having[0]!.packed);
+      having[0]!.next();
+      return;
     }
-    starts[this.#open.length] = sorted.length;
-    const block = { number: this.#number, starts, bytes: sorted.take() };
-    this.#open = [];
-    this.#sealed.push(block);
-    this.#sealedBytes += sizeOf(block);
+    for (const cursor of having) {
+      cursor.read(this.#spread);
+      cursor.next();
+    }
+    this.#press.add(number, this.#spread);
+    this.#spread.clear();
   }
 }
 
-function sizeOf({ starts, bytes }: Block): number {
-  return starts.byteLength + bytes.length;
+/** The first slot after the span of a level that a page belongs to. */
+function endOf({ from }: Page, level: number): number {
+  const span = spans[level]!;
+  return (Math.floor(from / span) + 1) * span;
 }
 
-/** How many buckets, the sum, the zeros, then each bucket as the step from the one before and its count. */
-export function packHistogram(writer: Writer, histogram: Histogram): void {
-  let buckets = 0;
-  histogram.each(() => buckets++);
-  writer.varint(buckets);
-  writer.float(histogram.sum);
-  writer.varint(histogram.zero);
-  let before = 0;
-  histogram.each((index, times) => {
-    writer.zigzag(index - before);
-    writer.varint(times);
-    before = index;
-  });
+function isMeant({ from, to }: Page, least: number, most: number): boolean {
+  const middle = (from + to) / 2;
+  if (middle >= least && middle <= most) return true;
+  // A window that is shorter than the slot would see nothing at all.
+  const sought = (least + most) / 2;
+  return most - least < to - from && sought >= from && sought <= to;
 }
 
-/** Adds what `packHistogram` wrote; without a histogram it only passes over it. */
-export function unpackHistogram(reader: Reader, into: Histogram | undefined): void {
-  const buckets = reader.varint();
-  const sum = reader.bytes.readFloatLE(reader.at);
-  reader.at += 4;
-  const zero = reader.varint();
-  let index = 0;
-  let count = zero;
-  for (let i = 0; i < buckets; i++) {
-    index += reader.zigzag();
-    const times = reader.varint();
-    count += times;
-    into?.fill(index, times);
-  }
-  if (into === undefined) return;
-  into.count += count;
-  into.sum += sum;
-  into.zero += zero;
+function sizeOf({ bytes, before, starts }: Page): number {
+  return bytes.length + before.byteLength + starts.byteLength;
 }

@@ -145,7 +145,7 @@ test("histograms of processes that die and start again are the one histogram of 
         own.add(value);
         whole.add(value);
       }
-      const buckets = [...touched].map((index) => [index, own.get(index)] as const);
+      const buckets = [...touched].flatMap((index) => [index, own.get(index)]);
       const report = speaker.says([
         { kind: "histogram", key: "http.latency_ms", sum: own.sum, zero: 0, buckets },
       ]);
@@ -212,7 +212,7 @@ test("NaN, infinity and nonsense are refused and counted, and the rest of the re
       gauge("b", Number.POSITIVE_INFINITY),
       { kind: "counter", key: "c", value: Number.NEGATIVE_INFINITY },
       { kind: "histogram", key: "d", sum: Number.NaN, zero: 0, buckets: [] },
-      { kind: "histogram", key: "e", sum: 1, zero: 0, buckets: [[Number.NaN, 1]] },
+      { kind: "histogram", key: "e", sum: 1, zero: 0, buckets: [Number.NaN, 1] },
       gauge("no name;;", 1),
       gauge("f", 1),
     ]),

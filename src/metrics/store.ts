@@ -9,8 +9,9 @@ import { type Labels, parseKey, toKey } from "./key.ts";
 import { limits as defaults, type MetricsLimits } from "./limits.ts";
 import { type Matcher, toTest } from "./matcher.ts";
 import { Past, type Place } from "./past.ts";
-import { growHistogram, Process, type Tracked, toGrowth } from "./processes.ts";
+import { type Growing, growHistogram, Process, type Tracked, toGrowth } from "./processes.ts";
 import type { Kind, Report, Sample } from "./report.ts";
+import { Totals } from "./totals.ts";
 
 /** What one series did in (now − windowMs, now]. */
 export interface Selected {
@@ -59,7 +60,7 @@ export interface Series {
   readonly place: Place;
   /** Growth since this controller listens. */
   total: number;
-  readonly totals: Histogram | undefined;
+  readonly totals: Totals | undefined;
   /** The second in which it was last sampled. */
   slot: number;
 }
@@ -89,6 +90,7 @@ export class MetricStore implements MetricsView {
   readonly #processes = new Map<string, Process<Series>>();
   readonly #newestStart = new Map<string, string>();
   readonly #refused = new Set<string>();
+  readonly #growing: SeriesGrowth;
   readonly #count = { droppedSeries: 0, refusedSamples: 0, reports: 0 };
 
   constructor(clock: Clock, limits: MetricsLimits = defaults) {
@@ -96,6 +98,7 @@ export class MetricStore implements MetricsView {
     this.#limits = limits;
     this.#startedAt = clock.now();
     this.#past = new Past(limits, this.#toSlot(clock.now()));
+    this.#growing = new SeriesGrowth(this.#past);
   }
 
   /** Takes in what one process says. */
@@ -233,7 +236,7 @@ export class MetricStore implements MetricsView {
     const counts = !isFirst || process.isKnown;
     let by = 0;
     if (sample.kind === "histogram") {
-      by = growHistogram(tracked.histogram!, sample, counts ? [series.place.second!, series.totals!] : []);
+      by = growHistogram(tracked.histogram!, sample, counts ? this.#growing.of(series) : undefined);
     } else if (sample.kind === "gauge") {
       tracked.value = sample.value;
       if (!process.superseded) this.#past.setLevel(series.place, sample.value);
@@ -247,10 +250,12 @@ export class MetricStore implements MetricsView {
   }
 
   #track(process: Process<Series>, sample: Sample, owner: Owner): Tracked<Series> | undefined {
-    const { key, kind } = sample;
+    const { kind } = sample;
+    // A copy: a piece of a message would hold all of it in memory.
+    const key = Buffer.from(sample.key).toString();
     const series =
       process.tracked.size < this.#limits.seriesPerProcessMax
-        ? this.#find(process, sample, owner)
+        ? this.#find(process, key, kind, owner)
         : undefined;
     if (series === undefined) return void this.#refuse(`${process.part}/${key}`);
     const tracked = {
@@ -263,7 +268,7 @@ export class MetricStore implements MetricsView {
     return tracked;
   }
 
-  #find(process: Process<Series>, { key, kind }: Sample, owner: Owner): Series | undefined {
+  #find(process: Process<Series>, key: string, kind: Kind, owner: Owner): Series | undefined {
     let parsed: ReturnType<typeof parseKey>;
     try {
       parsed = parseKey(key);
@@ -288,7 +293,7 @@ export class MetricStore implements MetricsView {
       owner: ownerName,
       place: this.#past.open(kind),
       total: 0,
-      totals: kind === "histogram" ? new Histogram() : undefined,
+      totals: kind === "histogram" ? new Totals() : undefined,
       slot: this.#past.slot,
     };
     this.#byKey.set(full, series);
@@ -372,13 +377,40 @@ export class MetricStore implements MetricsView {
   }
 }
 
+/** Adds to the running second of one series, and to its totals; one for all, as each has its turn. */
+class SeriesGrowth implements Growing {
+  readonly #past: Past;
+  #series!: Series;
+
+  constructor(past: Past) {
+    this.#past = past;
+  }
+
+  of(series: Series): this {
+    this.#series = series;
+    return this;
+  }
+
+  fill(index: number, times: number): void {
+    this.#past.fill(this.#series.place, index, times);
+    this.#series.totals!.fill(index, times);
+  }
+
+  end(count: number, sum: number, zero: number): void {
+    for (const to of [this.#series.place, this.#series.totals!]) {
+      to.count += count;
+      to.sum += sum;
+      to.zero += zero;
+    }
+  }
+}
+
 function isNumber(sample: Sample): boolean {
   if (sample.kind !== "histogram") return Number.isFinite(sample.value);
   return (
     Number.isFinite(sample.sum) &&
     sample.zero >= 0 &&
-    sample.buckets.every(
-      ([index, total]) => Number.isSafeInteger(index) && total >= 0 && Number.isFinite(total),
-    )
+    Number.isSafeInteger(sample.zero) &&
+    sample.buckets.every((one, at) => Number.isSafeInteger(one) && (at % 2 === 0 || one >= 0))
   );
 }

@@ -2,7 +2,8 @@
  * The past of many series, one number a slot: the newest sixty slots as they are, older ones packed, the oldest
  * forgotten. Slots only go forward.
  */
-import { packNumbers, unpackNumbers, Writer } from "./pack.ts";
+import { packNumbers, unpackNumbers } from "./numbers.ts";
+import { Writer } from "./pack.ts";
 
 export const slotsPerBlock = 60;
 
@@ -14,6 +15,9 @@ interface Block {
   readonly bytes: Buffer;
 }
 
+/** By how much more room is made, and to multiples of what: a place costs 480 bytes. */
+const growth = 1.1;
+const roundTo = 64;
 const writer = new Writer();
 const scratch = new Float64Array(slotsPerBlock);
 
@@ -23,6 +27,7 @@ export class Track {
   #capacity = 0;
   /** One row of all series for each slot of the open block. */
   #open = new Float64Array(0);
+  #sealedBytes = 0;
   #number = -1;
   #slot = -1;
   /** Series numbers below this were used in the open block. */
@@ -34,10 +39,15 @@ export class Track {
   }
 
   get bytes(): number {
-    return (
-      this.#open.byteLength +
-      this.#sealed.reduce((sum, { bytes, starts }) => sum + bytes.length + starts.byteLength, 0)
-    );
+    return this.#open.byteLength + this.#sealedBytes;
+  }
+
+  /** Forgets the oldest slots before their time; false when there are none but the newest. */
+  forgetOldest(): boolean {
+    const block = this.#sealed.shift();
+    if (block === undefined) return false;
+    this.#sealedBytes -= sizeOf(block);
+    return true;
   }
 
   /** The slot in which numbers are now set. */
@@ -49,7 +59,7 @@ export class Track {
       this.#number = number;
       this.#open.fill(Number.NaN);
       this.#used = 0;
-      while ((this.#sealed[0]?.number ?? number) < number - this.#blocksMax) this.#sealed.shift();
+      while ((this.#sealed[0]?.number ?? number) < number - this.#blocksMax) this.forgetOldest();
     }
     this.#slot = slot;
   }
@@ -103,13 +113,15 @@ export class Track {
       packNumbers(writer, this.#open, series, this.#capacity, slotsPerBlock);
       if (writer.length > start) starts[series] = start;
     }
-    this.#sealed.push({ number: this.#number, starts, bytes: writer.take() });
+    const block = { number: this.#number, starts, bytes: writer.take() };
+    this.#sealed.push(block);
+    this.#sealedBytes += sizeOf(block);
   }
 
   #reserve(series: number): void {
     if (series >= this.#used) this.#used = series + 1;
     if (series < this.#capacity) return;
-    const capacity = Math.max(64, this.#capacity * 2, series + 1);
+    const capacity = Math.ceil(Math.max(this.#capacity * growth, series + 1) / roundTo) * roundTo;
     const grown = new Float64Array(capacity * slotsPerBlock).fill(Number.NaN);
     for (let slot = 0; slot < slotsPerBlock && this.#capacity > 0; slot++) {
       grown.set(this.#open.subarray(slot * this.#capacity, (slot + 1) * this.#capacity), slot * capacity);
@@ -117,4 +129,8 @@ export class Track {
     this.#open = grown;
     this.#capacity = capacity;
   }
+}
+
+function sizeOf({ bytes, starts }: Block): number {
+  return bytes.length + starts.byteLength;
 }
