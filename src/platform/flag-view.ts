@@ -1,6 +1,7 @@
 /** The flags as this process's copy of the registry has them. */
 import { defaultBetaPercent, type FlagSet, internalName, noFlags, toFlagSet } from "../flags/flags.ts";
 import type { Replica } from "../registry/registry.ts";
+import { toError } from "../std/errors.ts";
 import type { Log } from "../std/log.ts";
 import { flagPaths } from "../wire/flags.ts";
 import { paths } from "../wire/records.ts";
@@ -14,6 +15,9 @@ export class FlagView implements Disposable {
   #set: FlagSet = noFlags;
   #read = false;
   #problems = "";
+  /** The platform's own stages as they were understood last, and of which revision. */
+  #stages: readonly Stage[] = defaultStages;
+  #stagesAt = -1;
 
   constructor(replica: Replica, log: Log) {
     this.#replica = replica;
@@ -48,7 +52,17 @@ export class FlagView implements Disposable {
 
   /** What a gated growth goes through. */
   get stages(): readonly Stage[] {
-    return readStages(this.#replica.get(paths.stages)?.value);
+    const entry = this.#replica.get(paths.stages);
+    const revision = entry?.revision ?? 0;
+    if (revision === this.#stagesAt) return this.#stages;
+    this.#stagesAt = revision;
+    try {
+      this.#stages = entry === undefined ? defaultStages : parseStagePlan(entry.value, paths.stages).stages;
+    } catch (error) {
+      // What cannot be understood leaves them as they were: nobody is taken out of a flag by it.
+      this.#log.error("stages_kept", { reason: toError(error).message });
+    }
+    return this.#stages;
   }
 
   onChange(callback: () => void): Disposable {
@@ -62,14 +76,5 @@ export class FlagView implements Disposable {
 
   [Symbol.dispose](): void {
     this.#changes[Symbol.dispose]();
-  }
-}
-
-/** The platform's own; those it ships with while what stands there cannot be understood. */
-function readStages(value: unknown): readonly Stage[] {
-  try {
-    return parseStagePlan(value, paths.stages).stages;
-  } catch {
-    return defaultStages;
   }
 }
