@@ -50,7 +50,7 @@ export const catalogue: Readonly<Record<string, string>> = {
   "metrics.refused_samples": "Samples that were no number, in the process that made them.",
   "metrics.reports": "Reports that a controller heard.",
   "metrics.series": "Series that a controller keeps.",
-  "metrics.shortened_blocks": "Blocks of histograms forgotten before their time.",
+  "metrics.shortened_blocks": "Pieces of the past merged or forgotten before their time.",
   "metrics.store_dropped_series": "Series that a controller had no room for.",
   "metrics.store_refused_samples": "Samples that a controller could not use.",
   "metrics.unparsed_messages": "Reports that a controller did not understand.",

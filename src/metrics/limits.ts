@@ -19,7 +19,7 @@ export const limits = {
   coarseMs: 10_000,
   coarseSlots: 6 * 360,
   /** The past of all histograms. Beyond it what is old is kept in longer slots: ten minutes at last. */
-  histogramBytesMax: 48 * 1_048_576,
+  histogramBytesMax: 40 * 1_048_576,
   /** That of counters and gauges, and of how many values histograms got. Beyond it the oldest is forgotten. */
   numberBytesMax: 40 * 1_048_576,
   reportIntervalMs: 1_000,

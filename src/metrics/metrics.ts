@@ -11,8 +11,9 @@
  * **What is lost**: nothing that arrived. Reports carry totals, so a lost one is made good by the next; a process
  * that died keeps what it had counted; one that starts again counts from nothing. Bounds are in limits.ts.
  *
- * Where things are: registry.ts (what a process counts) → delta.ts, reporter.ts → report.ts (what it says) → store.ts ⊃ processes.ts (from totals to growth), past.ts
- * ⊃ track.ts, sheaf.ts (the past, packed). Pure: histogram.ts, key.ts, matcher.ts, pack.ts.
+ * Where things are: registry.ts (what a process counts) → delta.ts, reporter.ts → report.ts (what it says) → store.ts
+ * ⊃ processes.ts (from totals to growth), past.ts ⊃ track.ts, coarse.ts, blocks.ts (numbers, packed), pending.ts,
+ * sheaf.ts, spread.ts (histograms, packed). Pure: histogram.ts, key.ts, matcher.ts, bits.ts, numbers.ts, pack.ts.
  */
 
 export { catalogue, toHelp } from "./catalogue.ts";

@@ -2,6 +2,7 @@
  * What is kept of all series: second by second for the last quarter of an hour, in steps of ten seconds for six
  * hours. Counters and histograms keep how much they grew in a slot; gauges, what they were.
  */
+import { Coarse } from "./coarse.ts";
 import { Histogram } from "./histogram.ts";
 import type { MetricsLimits } from "./limits.ts";
 import { type Heap, Pending } from "./pending.ts";
@@ -21,7 +22,7 @@ export interface Stretch {
   slot: number;
 }
 
-/** One series' place in the tracks, and its running ten seconds. */
+/** One series' place in the tracks, and a histogram's running second. */
 export interface Place extends Heap {
   readonly kind: "counter" | "gauge" | "histogram";
   readonly id: number;
@@ -29,13 +30,6 @@ export interface Place extends Heap {
   readonly number: number;
   /** The slot in which it got its place: what is older there was another's. */
   readonly born: number;
-  /** Growth in the running ten seconds; NaN when nothing was heard. */
-  ten: number;
-  /** Of a gauge in the running ten seconds. */
-  tenMin: number;
-  tenMax: number;
-  tenCount: number;
-  tenLast: number;
 }
 
 interface Span {
@@ -61,16 +55,13 @@ export class Past {
   readonly #limits: MetricsLimits;
   readonly #perCoarse: number;
   readonly #growth: Track;
-  readonly #growthCoarse: Track;
   readonly #level: Track;
-  readonly #levelLast: Track;
-  readonly #levelMin: Track;
-  readonly #levelMax: Track;
-  readonly #levelMean: Track;
+  readonly #coarse: Coarse;
   readonly #sheaf: Sheaf;
   readonly #pending = new Pending();
   readonly #spread = new Spread();
-  readonly #tracks: readonly Track[];
+  /** Histograms that got values in the running second. */
+  #touched: Place[] = [];
   readonly #growthIds = new Numbers();
   readonly #levelIds = new Numbers();
   #histograms = 0;
@@ -82,16 +73,8 @@ export class Past {
     this.#perCoarse = limits.coarseMs / limits.fineMs;
     const { fineSlots, coarseSlots } = limits;
     this.#growth = new Track(fineSlots);
-    this.#growthCoarse = new Track(coarseSlots);
     this.#level = new Track(fineSlots);
-    this.#levelLast = new Track(coarseSlots);
-    this.#levelMin = new Track(coarseSlots);
-    this.#levelMax = new Track(coarseSlots);
-    this.#levelMean = new Track(coarseSlots);
-    this.#tracks = [
-      ...[this.#growthCoarse, this.#levelLast, this.#levelMin, this.#levelMax, this.#levelMean],
-      ...[this.#growth, this.#level],
-    ];
+    this.#coarse = new Coarse({ growth: this.#growth, level: this.#level }, coarseSlots, this.#perCoarse);
     const slots = coarseSlots * this.#perCoarse;
     this.#sheaf = new Sheaf({ fineSlots, slots, bytesMax: limits.histogramBytesMax });
     this.#slot = slot;
@@ -103,7 +86,7 @@ export class Past {
   }
 
   get bytes(): number {
-    return this.#trackBytes() + this.#sheaf.bytes;
+    return this.#numberBytes() + this.#sheaf.bytes;
   }
 
   /** How often a part of the past was shortened before its time, as all together was too large. */
@@ -117,11 +100,6 @@ export class Past {
       id: (kind === "gauge" ? this.#levelIds : this.#growthIds).take(),
       number: kind === "histogram" ? ++this.#histograms : 0,
       born: this.#slot,
-      ten: Number.NaN,
-      tenMin: Number.POSITIVE_INFINITY,
-      tenMax: Number.NEGATIVE_INFINITY,
-      tenCount: 0,
-      tenLast: Number.NaN,
       ...{ count: 0, sum: 0, zero: 0, head: 0 },
     };
   }
@@ -136,17 +114,23 @@ export class Past {
   grow(place: Place, by: number): void {
     const before = this.#growth.get(place.id);
     this.#growth.set(place.id, Number.isNaN(before) ? by : before + by);
-    place.ten = (Number.isNaN(place.ten) ? 0 : place.ten) + by;
   }
 
-  /** A histogram got values in the running second; `count`, `sum` and `zero` of its place are the caller's. */
+  /** A histogram got values of one bucket in the running second; `end` says how many values that were in all. */
   fill(place: Place, index: number, times: number): void {
     this.#pending.fill(place, index, times);
   }
 
+  end(place: Place, count: number, sum: number, zero: number): void {
+    if (count === 0) return;
+    if (place.count === 0) this.#touched.push(place);
+    place.count += count;
+    place.sum += sum;
+    place.zero += zero;
+  }
+
   setLevel(place: Place, value: number): void {
     this.#level.set(place.id, value);
-    place.tenLast = value;
   }
 
   /** True when the running second knows something of it. */
@@ -168,7 +152,11 @@ export class Past {
     const since = Math.max(from, place.born);
     const { fine, coarse } = this.#split(since, to);
     if (place.kind === "gauge") {
-      if (coarse !== undefined) this.#readCoarseLevel(place.id, coarse, stretch);
+      if (coarse !== undefined) {
+        this.#coarse.eachLevel(place.id, coarse.from, coarse.to, ({ last, min, max, mean }, slot) =>
+          addLevel(stretch, last, min, max, mean, this.#perCoarse, (slot + 1) * this.#perCoarse - 1),
+        );
+      }
       if (fine !== undefined) {
         this.#level.each(place.id, fine.from, fine.to, (value, slot) =>
           addLevel(stretch, value, value, value, value, 1, slot),
@@ -181,7 +169,7 @@ export class Past {
       stretch.samples += weight;
       stretch.slot = slot * weight + weight - 1;
     };
-    if (coarse !== undefined) this.#growthCoarse.each(place.id, coarse.from, coarse.to, add(this.#perCoarse));
+    if (coarse !== undefined) this.#coarse.eachGrowth(place.id, coarse.from, coarse.to, add(this.#perCoarse));
     if (fine !== undefined) this.#growth.each(place.id, fine.from, fine.to, add(1));
     return stretch;
   }
@@ -192,19 +180,6 @@ export class Past {
     this.#sheaf.collect(place.number, from, to, into);
     if (to >= this.#slot) this.#pending.read(place, into);
     return into;
-  }
-
-  #readCoarseLevel(id: number, { from, to }: Span, stretch: Stretch): void {
-    const weight = this.#perCoarse;
-    const rows = new Map<number, { last: number; min: number; max: number }>();
-    this.#levelLast.each(id, from, to, (last, slot) => rows.set(slot, { last, min: last, max: last }));
-    this.#levelMin.each(id, from, to, (min, slot) => Object.assign(rows.get(slot) ?? {}, { min }));
-    this.#levelMax.each(id, from, to, (max, slot) => Object.assign(rows.get(slot) ?? {}, { max }));
-    this.#levelMean.each(id, from, to, (mean, slot) => {
-      const row = rows.get(slot);
-      if (row !== undefined)
-        addLevel(stretch, row.last, row.min, row.max, mean, weight, slot * weight + weight - 1);
-    });
   }
 
   /** Which part of a span the fine past still has, and which the coarse one must answer. */
@@ -226,76 +201,49 @@ export class Past {
     return { fine, coarse };
   }
 
-  /** Ends the running second for all places, and goes on to the next. */
-  turn(places: Iterable<Place>): void {
-    const next = this.#slot + 1;
-    const endsCoarse = next % this.#perCoarse === 0;
-    for (const place of places) this.#endSecond(place, endsCoarse);
+  /** Ends the running second, and goes on to the next. */
+  turn(): void {
+    for (const place of this.#touched.sort((a, b) => a.number - b.number)) {
+      this.#pending.take(place, this.#spread);
+      this.#sheaf.put(place.number, this.#spread);
+      this.#spread.clear();
+    }
+    this.#touched = [];
     this.#pending.clear();
     this.#sheaf.turn(this.#slot);
-    if (endsCoarse) this.#shorten();
-    this.#enter(next);
+    this.#coarse.turn(this.#slot);
+    this.#shorten();
+    this.#enter(this.#slot + 1);
   }
 
   /** Passes over seconds in which nothing ran: the process was stopped. */
   skipTo(slot: number): void {
-    if (slot > this.#slot) this.#enter(slot);
+    if (slot <= this.#slot) return;
+    this.turn();
+    this.#coarse.end(this.#slot);
+    this.#enter(Math.max(slot, this.#slot));
   }
 
   #enter(slot: number): void {
     this.#slot = slot;
     this.#growth.advance(slot);
     this.#level.advance(slot);
-    const coarse = Math.floor(slot / this.#perCoarse);
-    for (const track of this.#tracks) {
-      if (track !== this.#growth && track !== this.#level) track.advance(coarse);
-    }
   }
 
-  /** Forgets what is oldest of that which is largest, until all tracks have room. */
+  /** Forgets what is oldest of that which is largest, until all have room. */
   #shorten(): void {
-    while (this.#trackBytes() > this.#limits.numberBytesMax) {
-      const largest = this.#tracks.reduce((most, track) => (track.bytes > most.bytes ? track : most));
+    while (this.#numberBytes() > this.#limits.numberBytesMax) {
+      const all = [...this.#coarse.all, this.#growth, this.#level];
+      const largest = all.reduce((most, one) => (one.bytes > most.bytes ? one : most));
       if (!largest.forgetOldest()) return;
       this.#shortened++;
     }
   }
 
-  #trackBytes(): number {
-    return this.#tracks.reduce((sum, { bytes }) => sum + bytes, 0);
-  }
-
-  #endSecond(place: Place, endsCoarse: boolean): void {
-    if (place.kind === "gauge") {
-      const value = this.#level.get(place.id);
-      if (!Number.isNaN(value)) {
-        place.ten = (place.tenCount++ === 0 ? 0 : place.ten) + value;
-        if (value < place.tenMin) place.tenMin = value;
-        if (value > place.tenMax) place.tenMax = value;
-      }
-    } else if (place.count > 0) {
-      this.#pending.take(place, this.#spread);
-      this.#sheaf.put(place.number, this.#spread);
-      this.#spread.clear();
-    }
-    if (endsCoarse) this.#endTen(place);
-  }
-
-  #endTen(place: Place): void {
-    if (place.kind === "gauge") {
-      if (place.tenCount > 0) {
-        this.#levelLast.set(place.id, place.tenLast);
-        this.#levelMin.set(place.id, place.tenMin);
-        this.#levelMax.set(place.id, place.tenMax);
-        this.#levelMean.set(place.id, place.ten / place.tenCount);
-      }
-      place.tenMin = Number.POSITIVE_INFINITY;
-      place.tenMax = Number.NEGATIVE_INFINITY;
-      place.tenCount = 0;
-    } else {
-      if (!Number.isNaN(place.ten)) this.#growthCoarse.set(place.id, place.ten);
-    }
-    place.ten = Number.NaN;
+  #numberBytes(): number {
+    let bytes = this.#growth.bytes + this.#level.bytes;
+    for (const blocks of this.#coarse.all) bytes += blocks.bytes;
+    return bytes;
   }
 }
 

@@ -37,7 +37,8 @@ export interface Report {
   readonly upMs: number;
   /** Set when this is one page of everything. */
   readonly complete: { readonly round: number; readonly pages: number } | undefined;
-  readonly samples: readonly Sample[];
+  /** To be read once, one after another: those of a message share what they are made of. */
+  readonly samples: Iterable<Sample>;
   /** Keys that are not measured any more. */
   readonly gone: readonly string[];
 }
@@ -83,62 +84,71 @@ export function parseReportMessage(message: Message): Report {
     seq: toWhole(message._seq, "_seq"),
     upMs: toWhole(message.up, "up"),
     complete: round !== undefined && pages !== undefined && pages > 0 ? { round, pages } : undefined,
-    samples: [
-      ...toLines(message.counters).map((line) => parseNumber("counter", line)),
-      ...toLines(message.gauges).map((line) => parseNumber("gauge", line)),
-      ...toLines(message.histograms).map(parseHistogram),
-    ],
-    gone: toLines(message.gone),
+    samples: parseSamples(message),
+    gone: message.gone ? message.gone.split("\n") : [],
   };
 }
 
-function toLines(text: string | undefined): string[] {
-  return text === undefined || text === "" ? [] : text.split("\n");
+/** Read as they are asked for, so that a message of ten thousand lines is never there as as many objects. */
+function* parseSamples({ counters, gauges, histograms }: Message): Generator<Sample> {
+  const buckets: number[] = [];
+  for (const [kind, text] of [
+    ["counter", counters],
+    ["gauge", gauges],
+    ["histogram", histograms],
+  ] as const) {
+    if (text === undefined || text === "") continue;
+    for (let at = 0, end = 0; end < text.length; at = end + 1) {
+      end = text.indexOf("\n", at);
+      if (end < 0) end = text.length;
+      yield kind === "histogram" ? parseHistogram(text, at, end, buckets) : parseNumber(kind, text, at, end);
+    }
+  }
 }
 
-function parseNumber(kind: "counter" | "gauge", line: string): NumberSample {
-  const at = line.indexOf(" ");
-  return { kind, key: line.slice(0, at), value: at < 0 ? Number.NaN : Number(line.slice(at + 1)) };
+function parseNumber(kind: "counter" | "gauge", text: string, from: number, to: number): NumberSample {
+  const at = text.indexOf(" ", from);
+  if (at < 0 || at > to) return { kind, key: "", value: Number.NaN };
+  return { kind, key: text.slice(from, at), value: Number(text.slice(at + 1, to)) };
 }
 
-function parseHistogram(line: string): HistogramSample {
-  const sumAt = line.indexOf(" ") + 1;
-  const zeroAt = line.indexOf(" ", sumAt) + 1;
-  const end = line.indexOf(" ", zeroAt);
-  if (sumAt === 0 || zeroAt === 0)
-    return { kind: "histogram", key: line, sum: Number.NaN, zero: 0, buckets: [] };
-  const listAt = end < 0 ? line.length : end + 1;
+function parseHistogram(text: string, from: number, to: number, buckets: number[]): HistogramSample {
+  const sumAt = text.indexOf(" ", from) + 1;
+  const zeroAt = text.indexOf(" ", sumAt) + 1;
+  const listAt = text.indexOf(" ", zeroAt) + 1;
+  if (sumAt === 0 || zeroAt === 0 || listAt === 0 || listAt > to)
+    return { kind: "histogram", key: "", sum: Number.NaN, zero: 0, buckets: [] };
+  parseBuckets(text, listAt, to, buckets);
   return {
     kind: "histogram",
-    key: line.slice(0, sumAt - 1),
-    sum: Number(line.slice(sumAt, zeroAt - 1)),
-    zero: Number(line.slice(zeroAt, end < 0 ? line.length : end)),
-    buckets: parseBuckets(line, listAt),
+    key: text.slice(from, sumAt - 1),
+    sum: Number(text.slice(sumAt, zeroAt - 1)),
+    zero: Number(text.slice(zeroAt, listAt - 1)),
+    buckets,
   };
 }
 
-/** Reads `index:total,…` digit by digit: a busy second has a hundred thousand of them. */
-function parseBuckets(line: string, start: number): number[] {
-  const numbers: number[] = [];
+/** Reads `index:total,…` digit by digit: a busy second has a hundred thousand of them. What is none becomes a NaN. */
+function parseBuckets(text: string, from: number, to: number, into: number[]): void {
+  let count = 0;
   let number = 0;
   let sign = 1;
   let digits = 0;
-  for (let at = start; at <= line.length; at++) {
-    const code = at < line.length ? line.charCodeAt(at) : comma;
+  for (let at = from; at <= to && from < to; at++) {
+    const code = at < to ? text.charCodeAt(at) : comma;
     if (code >= zeroDigit && code <= nineDigit) {
       number = number * 10 + code - zeroDigit;
       digits++;
     } else if (code === minus && digits === 0 && sign === 1) {
       sign = -1;
-    } else if (code === (numbers.length % 2 === 0 ? colon : comma) && digits > 0) {
-      numbers.push(sign * number);
+    } else {
+      const isEnd = digits > 0 && code === (count % 2 === 0 ? colon : comma);
+      into[count++] = isEnd ? sign * number : Number.NaN;
       number = digits = 0;
       sign = 1;
-    } else if (at < line.length || start < line.length) {
-      return [Number.NaN];
     }
   }
-  return numbers;
+  into.length = count;
 }
 
 function toWhole(text: string | undefined, key: string): number {
@@ -147,4 +157,17 @@ function toWhole(text: string | undefined, key: string): number {
     throw new NinesError("invalid", `metrics report: ${key}: "${text}" is no whole number`);
   }
   return number;
+}
+
+/** False for what is no number, or no histogram. */
+export function isSound(sample: Sample): boolean {
+  if (sample.kind !== "histogram") return Number.isFinite(sample.value);
+  const { sum, zero, buckets } = sample;
+  if (!Number.isFinite(sum) || !Number.isSafeInteger(zero) || zero < 0 || buckets.length % 2 !== 0)
+    return false;
+  for (let at = 0; at < buckets.length; at += 2) {
+    const total = buckets[at + 1]!;
+    if (!Number.isSafeInteger(buckets[at]) || !Number.isSafeInteger(total) || total < 0) return false;
+  }
+  return true;
 }

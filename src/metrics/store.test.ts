@@ -180,6 +180,14 @@ test("after a quarter of an hour the past is kept in steps of ten seconds, and n
   // The first thousand seconds alone, which only the coarse past has.
   const early = store.select("load", [], 1_000_000, 1_100_000);
   expect(early[0]?.avg).toBeCloseTo(49.5, 0);
+  // Ten seconds of it: 120 to 129 of the clock are 20 to 29 of the gauge.
+  const ten = store.select("load", [], 10_000, 129_999);
+  expect(ten[0]).toMatchObject({ min: 20, max: 29, last: 29, avg: 24.5, samples: 10 });
+  // Wherever a window begins, it is as long as it says.
+  for (const at of [303_500, 307_000, 309_999]) {
+    const [minute] = store.select("http.requests", [], 60_000, at);
+    expect(minute?.samples).toBe(60);
+  }
 });
 
 test("a metric with a million label values is bounded, and what is dropped is counted once", async () => {

@@ -9,9 +9,11 @@ import { type Labels, parseKey, toKey } from "./key.ts";
 import { limits as defaults, type MetricsLimits } from "./limits.ts";
 import { type Matcher, toTest } from "./matcher.ts";
 import { Past, type Place } from "./past.ts";
-import { type Growing, growHistogram, Process, type Tracked, toGrowth } from "./processes.ts";
-import type { Kind, Report, Sample } from "./report.ts";
+import { growHistogram, Process, type Tracked, toGrowth } from "./processes.ts";
+import { isSound, type Kind, type Report, type Sample } from "./report.ts";
+import { SeriesGrowth } from "./series-growth.ts";
 import { Totals } from "./totals.ts";
+import { Words } from "./words.ts";
 
 /** What one series did in (now − windowMs, now]. */
 export interface Selected {
@@ -90,6 +92,7 @@ export class MetricStore implements MetricsView {
   readonly #processes = new Map<string, Process<Series>>();
   readonly #newestStart = new Map<string, string>();
   readonly #refused = new Set<string>();
+  readonly #words = new Words();
   readonly #growing: SeriesGrowth;
   readonly #count = { droppedSeries: 0, refusedSamples: 0, reports: 0 };
 
@@ -182,7 +185,7 @@ export class MetricStore implements MetricsView {
         this.#forget(process);
       else if (silentMs <= this.#limits.silentAfterMs && !process.superseded) this.#carryOn(process);
     }
-    this.#past.turn(this.#places());
+    this.#past.turn();
     if (this.#past.slot % this.#limits.coarseSlots === 0) this.#sweep();
   }
 
@@ -195,10 +198,6 @@ export class MetricStore implements MetricsView {
       if (series.kind === "gauge") this.#past.setLevel(series.place, tracked.value);
       else this.#past.grow(series.place, 0);
     }
-  }
-
-  *#places(): Generator<Place> {
-    for (const { place } of this.#byKey.values()) yield place;
   }
 
   #meet(report: Report, owner: Owner, now: number): Process<Series> {
@@ -216,7 +215,7 @@ export class MetricStore implements MetricsView {
   }
 
   #take(process: Process<Series>, sample: Sample, owner: Owner, round: number | undefined): void {
-    if (!isNumber(sample)) {
+    if (!isSound(sample)) {
       this.#count.refusedSamples++;
       return;
     }
@@ -277,9 +276,10 @@ export class MetricStore implements MetricsView {
     }
     const part = kind === "gauge" ? { [owner.partLabel]: process.part } : {};
     const release = process.release === undefined ? {} : { release: process.release.slice(0, 20) };
-    const labels = { ...part, ...parsed.labels, ...release, ...owner.labels };
+    const labels = this.#words.share({ ...part, ...parsed.labels, ...release, ...owner.labels });
     const name = owner.prefix + parsed.name;
-    const full = toKey(name, labels);
+    const made = toKey(name, labels);
+    const full = made === key ? key : made;
     const known = this.#byKey.get(full);
     if (known !== undefined) return known;
     const ownerName = owner.labels.app ?? "";
@@ -375,42 +375,4 @@ export class MetricStore implements MetricsView {
     }
     return dropped;
   }
-}
-
-/** Adds to the running second of one series, and to its totals; one for all, as each has its turn. */
-class SeriesGrowth implements Growing {
-  readonly #past: Past;
-  #series!: Series;
-
-  constructor(past: Past) {
-    this.#past = past;
-  }
-
-  of(series: Series): this {
-    this.#series = series;
-    return this;
-  }
-
-  fill(index: number, times: number): void {
-    this.#past.fill(this.#series.place, index, times);
-    this.#series.totals!.fill(index, times);
-  }
-
-  end(count: number, sum: number, zero: number): void {
-    for (const to of [this.#series.place, this.#series.totals!]) {
-      to.count += count;
-      to.sum += sum;
-      to.zero += zero;
-    }
-  }
-}
-
-function isNumber(sample: Sample): boolean {
-  if (sample.kind !== "histogram") return Number.isFinite(sample.value);
-  return (
-    Number.isFinite(sample.sum) &&
-    sample.zero >= 0 &&
-    Number.isSafeInteger(sample.zero) &&
-    sample.buckets.every((one, at) => Number.isSafeInteger(one) && (at % 2 === 0 || one >= 0))
-  );
 }

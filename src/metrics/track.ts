@@ -2,32 +2,17 @@
  * The past of many series, one number a slot: the newest sixty slots as they are, older ones packed, the oldest
  * forgotten. Slots only go forward.
  */
-import { packNumbers, unpackNumbers } from "./numbers.ts";
-import { Writer } from "./pack.ts";
-
-export const slotsPerBlock = 60;
-
-interface Block {
-  /** Number of the block: its first slot / 60. */
-  readonly number: number;
-  /** Where the numbers of each series begin; 0: it has none. */
-  readonly starts: Uint32Array;
-  readonly bytes: Buffer;
-}
+import { Blocks, slotsPerBlock } from "./blocks.ts";
 
 /** By how much more room is made, and to multiples of what: a place costs 480 bytes. */
 const growth = 1.1;
 const roundTo = 64;
-const writer = new Writer();
-const scratch = new Float64Array(slotsPerBlock);
 
 export class Track {
-  readonly #blocksMax: number;
-  readonly #sealed: Block[] = [];
+  readonly #blocks: Blocks;
   #capacity = 0;
   /** One row of all series for each slot of the open block. */
   #open = new Float64Array(0);
-  #sealedBytes = 0;
   #number = -1;
   #slot = -1;
   /** Series numbers below this were used in the open block. */
@@ -35,19 +20,21 @@ export class Track {
 
   /** Keeps at least so many slots. */
   constructor(slots: number) {
-    this.#blocksMax = Math.ceil(slots / slotsPerBlock);
+    this.#blocks = new Blocks(slots);
   }
 
   get bytes(): number {
-    return this.#open.byteLength + this.#sealedBytes;
+    return this.#open.byteLength + this.#blocks.bytes;
+  }
+
+  /** So many series have a place in it. */
+  get series(): number {
+    return Math.max(this.#used, this.#blocks.series);
   }
 
   /** Forgets the oldest slots before their time; false when there are none but the newest. */
   forgetOldest(): boolean {
-    const block = this.#sealed.shift();
-    if (block === undefined) return false;
-    this.#sealedBytes -= sizeOf(block);
-    return true;
+    return this.#blocks.forgetOldest();
   }
 
   /** The slot in which numbers are now set. */
@@ -59,7 +46,7 @@ export class Track {
       this.#number = number;
       this.#open.fill(Number.NaN);
       this.#used = 0;
-      while ((this.#sealed[0]?.number ?? number) < number - this.#blocksMax) this.forgetOldest();
+      this.#blocks.turn(number);
     }
     this.#slot = slot;
   }
@@ -83,39 +70,22 @@ export class Track {
 
   /** Calls back with each number from one slot to another, both included, oldest first. */
   each(series: number, from: number, to: number, visit: (value: number, slot: number) => void): void {
-    const walk = (base: number) => {
-      const end = Math.min(to - base, slotsPerBlock - 1);
-      for (let i = Math.max(0, from - base); i <= end; i++) {
-        const value = scratch[i]!;
-        if (!Number.isNaN(value)) visit(value, base + i);
-      }
-    };
-    for (const { number, starts, bytes } of this.#sealed) {
-      const base = number * slotsPerBlock;
-      const start = starts[series] ?? 0;
-      if (start === 0 || base > to || base + slotsPerBlock <= from) continue;
-      unpackNumbers(bytes, start, scratch, slotsPerBlock);
-      walk(base);
-    }
+    this.#blocks.each(series, from, to, visit);
     const base = this.#number * slotsPerBlock;
-    if (series >= this.#used || base > to || base + slotsPerBlock <= from) return;
-    for (let i = 0; i < slotsPerBlock; i++) scratch[i] = this.#open[i * this.#capacity + series]!;
-    walk(base);
+    if (series >= this.#used || base > to) return;
+    const end = Math.min(to - base, slotsPerBlock - 1);
+    for (let i = Math.max(0, from - base); i <= end; i++) {
+      const value = this.#open[i * this.#capacity + series]!;
+      if (!Number.isNaN(value)) visit(value, base + i);
+    }
   }
 
   #seal(): void {
-    const starts = new Uint32Array(this.#used);
-    writer.take();
-    // Offset 0 means "none".
-    writer.byte(0);
+    this.#blocks.begin(this.#used);
     for (let series = 0; series < this.#used; series++) {
-      const start = writer.length;
-      packNumbers(writer, this.#open, series, this.#capacity, slotsPerBlock);
-      if (writer.length > start) starts[series] = start;
+      this.#blocks.add(series, this.#open, series, this.#capacity);
     }
-    const block = { number: this.#number, starts, bytes: writer.take() };
-    this.#sealed.push(block);
-    this.#sealedBytes += sizeOf(block);
+    this.#blocks.end(this.#number);
   }
 
   #reserve(series: number): void {
@@ -129,8 +99,4 @@ export class Track {
     this.#open = grown;
     this.#capacity = capacity;
   }
-}
-
-function sizeOf({ bytes, starts }: Block): number {
-  return bytes.length + starts.byteLength;
 }
