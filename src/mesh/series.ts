@@ -1,6 +1,6 @@
 /**
  * What is measured of requests, by app, release, stage, status class and code. The number of series is bounded: an
- * app's older releases share one, whatever their stages; stages of a release beyond a few count with what no stage
+ * app's older releases share one for what they still get, whatever their stages; stages of a release beyond a few count with what no stage
  * brought; and apps beyond the bound share another.
  */
 import { type MeshCode, meshErrors } from "./errors.ts";
@@ -49,11 +49,6 @@ export class Series {
     const statusClass = (status / 100) | 0;
     this.#counts[(statusClass < classCount ? statusClass : 0) * codes.length + places[code]]!++;
     if (ms >= 0) this.latency.add(ms);
-  }
-
-  merge(other: Series): void {
-    this.latency.merge(other.latency);
-    for (let i = 0; i < this.#counts.length; i++) this.#counts[i]! += other.#counts[i]!;
   }
 
   *counts(): Generator<Count> {
@@ -131,24 +126,15 @@ export class Measures {
     }
   }
 
+  /** What it has counted was told under its name: moved to the shared series it would be counted once more. */
   #retire(app: string, releases: Map<number, Series>): void {
     const oldest = oldestOf(releases);
-    const series = releases.get(oldest)!;
+    this.#count -= 1 + releases.get(oldest)!.stages.length;
     releases.delete(oldest);
     this.#last = this.#rest;
-    for (const staged of series.stages.splice(0)) {
-      series.merge(staged);
-      this.#count--;
-    }
-    const shared = releases.get(older);
-    if (shared === undefined) {
-      const made = new Series(app, older);
-      made.merge(series);
-      releases.set(older, made);
-    } else {
-      shared.merge(series);
-      this.#count--;
-    }
+    if (releases.has(older)) return;
+    releases.set(older, new Series(app, older));
+    this.#count++;
   }
 }
 
