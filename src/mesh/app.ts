@@ -1,6 +1,7 @@
 /** An app as this router sees it: what the registry says of it, its instances, its requests. */
 import type { Clock } from "../std/clock.ts";
 import type { Current, Routing } from "../wire/records.ts";
+import { Brake } from "./brake.ts";
 import { Crowd, type MeshStages } from "./crowd.ts";
 import type { MeshLimits } from "./limits.ts";
 import { toOutlook, toRoutable, toTargets } from "./routable.ts";
@@ -54,9 +55,13 @@ export class App {
   readonly waiting = new Set<Waiter>();
   /** Requests in this router, waiting ones too. */
   inflight = 0;
+  /** Of these, the upgraded ones. */
+  tunnels = 0;
   requests = 0;
   /** Null, as nearly always, is no further limit. */
   gate: Gate | null = null;
+  /** Sheds what its instances cannot do; a gate, which somebody has set on purpose, takes its place. Made with the first answer. */
+  brake: Brake | null = null;
   readonly #limits: MeshLimits;
   #record: MeshApp | undefined;
 
@@ -93,6 +98,14 @@ export class App {
     const waiting = [...this.waiting];
     this.waiting.clear();
     for (const waiter of waiting) waiter.wake();
+  }
+
+  /** A request has left it; `ms` is how long an instance took to answer, -1 where it says nothing. */
+  leave(now: number, ms: number): void {
+    this.inflight--;
+    if (ms < 0) return;
+    this.brake ??= new Brake();
+    this.brake.answered(now, ms, this.inflight - this.tunnels, this.routable.length);
   }
 
   /** What a search sees of it; of who is in a stage, the stage's instances while there are any. */

@@ -6,6 +6,7 @@ import {
   ok,
   once,
   post,
+  type Raw,
   Rig,
   startBackend,
   toInstance,
@@ -18,6 +19,18 @@ async function closedPort(): Promise<number> {
   const { port } = backend;
   await backend[Symbol.asyncDispose]();
   return port;
+}
+
+/** Answers one request after another, each after so long. */
+function startQueue(ms: number): (connection: Raw) => void {
+  let last = Promise.resolve();
+  return (connection) => {
+    if (!connection.text.endsWith("\r\n\r\n")) return;
+    connection.text = "";
+    last = last
+      .then(() => new Promise((resolve) => setTimeout(resolve, ms)))
+      .then(() => void connection.send(ok));
+  };
 }
 
 /** Chance that names the first instance, then the last. */
@@ -82,6 +95,32 @@ test("no more than the allowed number is in an app at once", async () => {
   await until(() => backend.connections.length === 3, "three inside");
   expect(await rig.ask(get())).toContain("Retry-After: 1");
   await rig.logged("code=H11");
+});
+
+test("more than an instance can do is refused once it queues, unless a valve has been turned on purpose", async () => {
+  await using backend = await startBackend(startQueue(5));
+  await using rig = new Rig();
+  rig.up(backend);
+  for (let i = 0; i < 40; i++) expect(await rig.ask(get())).toContain("200 OK");
+  const gate = { enter: () => undefined, leave: () => {} };
+  for (const isGated of [false, true]) {
+    rig.mesh.setGates(() => (isGated ? gate : null));
+    const refused = () => rig.lines.filter((line) => line.includes('cause="instances queue"')).length;
+    const before = refused();
+    const crowd = setInterval(() => {
+      for (let i = 0; i < 8; i++)
+        void rig.client().then(
+          (client) => client.send(get()),
+          () => {},
+        );
+    }, 10);
+    if (isGated)
+      await until(() => (rig.mesh.metrics().apps.shop?.inflight ?? 0) > 150, "a queue behind a gate");
+    else await until(() => refused() > 20, "refusals");
+    clearInterval(crowd);
+    if (isGated) expect(refused()).toBe(before);
+    await until(() => rig.mesh.metrics().apps.shop?.inflight === 0, "all are answered");
+  }
 });
 
 test("no more than the allowed number waits", async () => {

@@ -260,6 +260,7 @@ export class Exchange implements Borrower, Waiter {
   /** A tunnel has ended; `code` says why when it did not end well. */
   onTunnelEnd(code: MeshCode | "", bytes: number): void {
     this.#shared.counters.tunnels--;
+    this.#app!.tunnels--;
     this.answer.body.passed = bytes;
     this.#finish(code, "", 101);
   }
@@ -353,6 +354,7 @@ export class Exchange implements Borrower, Waiter {
   #upgrade(): void {
     this.#phase = "tunnel";
     this.#shared.counters.tunnels++;
+    this.#app!.tunnels++;
     const { idleTimeoutMs } = this.#app!.timeouts;
     startTunnel(this.#shared.wheel, this.#client, this.#link!, this, this.answer.rest, idleTimeoutMs);
   }
@@ -388,7 +390,9 @@ export class Exchange implements Borrower, Waiter {
     this.requestBody.release();
     if (this.#isCounted) {
       app!.waiting.delete(this);
-      app!.inflight--;
+      // Who had to look for an instance says nothing of how quick they are, nor does a tunnel, nor what failed.
+      const tells = code === "" && this.#search === null && status !== 101 && status < 500;
+      app!.leave(now, tells ? now - this.#startedAt : -1);
       this.#gate?.leave();
     }
     this.#shared.counters.inflight--;

@@ -9,6 +9,7 @@
  * 1. `client.ts` cuts a connection's bytes into requests; `request-head.ts` reads a head in one strict pass.
  *    What two readers could understand differently is answered 400 and never reaches an instance.
  * 2. `routes.ts` finds the app by host; `exchange.ts` refuses what need not go further (maintenance, H14 …).
+ *    `brake.ts` sheds, with H11, what the app's instances can be seen not to keep up with.
  * 3. `balancer.ts` chooses among the routable instances (`routable.ts`); `search.ts` says what to do when
  *    that one cannot be reached: another, a pause, the end.
  * 4. `pool.ts` lends a connection (`link.ts`); `render.ts` writes the head with the router's lines in it;
@@ -104,6 +105,8 @@ export interface MeshAppMetrics {
   readonly inflight: number;
   readonly waiting: number;
   readonly routable: number;
+  /** Requests that may be inside at once while its instances have more than they can do; else infinite. */
+  readonly limit: number;
 }
 
 export interface Mesh extends AsyncDisposable {
@@ -284,6 +287,7 @@ function toMetrics(shared: Shared): MeshMetrics {
       inflight: app.inflight,
       waiting: app.waiting.size,
       routable: app.routable.length,
+      limit: app.brake?.limit ?? Number.POSITIVE_INFINITY,
     };
   }
   return {

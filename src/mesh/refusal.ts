@@ -1,4 +1,4 @@
-/** What a request is answered that need not go further; pure. */
+/** What a request is answered that need not go further. */
 import type { Routing } from "../wire/records.ts";
 import type { App } from "./app.ts";
 import type { MeshCode } from "./errors.ts";
@@ -18,6 +18,7 @@ const unexpected: Refusal = { code: "H26", cause: "unsupported expect", status: 
 const blank: Refusal = { code: "H81", cause: "", status: 0 };
 const empty: Refusal = { code: "H14", cause: "", status: 0 };
 const full: Refusal = { code: "H11", cause: "", status: 0 };
+const queueing: Refusal = { code: "H11", cause: "instances queue", status: 0 };
 
 /** Null when the request may look for an instance; it is counted among the app's already. */
 export function toRefusal(app: App, request: Request, limits: MeshLimits): Refusal | null {
@@ -26,7 +27,15 @@ export function toRefusal(app: App, request: Request, limits: MeshLimits): Refus
   if (request.isUnexpected) return unexpected;
   if (!record.hasRelease) return blank;
   if (record.formationWeb === 0) return empty;
-  return app.inflight > limits.inflightPerInstance * Math.max(1, app.routable.length) ? full : null;
+  if (app.inflight > limits.inflightPerInstance * Math.max(1, app.routable.length)) return refuse(app, full);
+  if (app.brake === null || app.inflight - app.tunnels <= app.brake.limit) return null;
+  // Somebody has set a limit on purpose; or there is nobody yet, and to wait for a start is no queue.
+  return app.gate !== null || app.routable.length === 0 ? null : refuse(app, queueing);
+}
+
+function refuse(app: App, refusal: Refusal): Refusal {
+  app.brake?.refused();
+  return refusal;
 }
 
 /** Where a request has to go that came without TLS; null when it may stay. */

@@ -17,11 +17,12 @@ export function measureRouter(registry: Registry, id: string, mesh: Mesh): void 
       if (series.latency.count > 0) to.histogram("http.latency_ms", labels, series.latency);
     }
     const metrics = mesh.metrics();
-    for (const [app, { inflight, waiting, routable, requests }] of Object.entries(metrics.apps)) {
+    for (const [app, { inflight, waiting, routable, requests, limit }] of Object.entries(metrics.apps)) {
       if (requests === 0 && routable === 0 && waiting === 0) continue;
       to.gauge("http.inflight", { app }, inflight);
       to.gauge("http.waiting", { app }, waiting);
       to.gauge("http.routable", { app }, routable);
+      if (Number.isFinite(limit)) to.gauge("http.limit", { app }, limit);
     }
     to.gauge("router.connections", {}, metrics.connections);
     to.gauge("router.tunnels", {}, metrics.tunnels);

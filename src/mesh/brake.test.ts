@@ -1,0 +1,127 @@
+import { expect, test } from "bun:test";
+import { Brake } from "./brake.ts";
+
+/** Instances that do one request after another, in virtual time, behind two routers. */
+interface World {
+  readonly instances: number;
+  /** How long a request occupies its instance. */
+  readonly workMs: number;
+  /** How long it waits for something behind the app, with any number of others. */
+  delayMs(at: number): number;
+  /** Requests a second at a time. */
+  rate(at: number): number;
+}
+
+interface Second {
+  admitted: number;
+  refused: number;
+  /** Times of the admitted. */
+  readonly times: number[];
+}
+
+const quickShare = 0.05;
+
+/** Requests come a little irregularly, always the same way. */
+function run(world: World, seconds: number): readonly Second[] {
+  const freeAt = new Array<number>(world.instances).fill(0);
+  const routers = [1, 2].map(() => ({ brake: new Brake(), inside: 0 }));
+  const ends: { at: number; ms: number; router: (typeof routers)[number] }[] = [];
+  const told: Second[] = Array.from({ length: seconds }, () => ({ admitted: 0, refused: 0, times: [] }));
+  let seed = 1;
+  const random = () => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return seed / 2_147_483_648;
+  };
+  for (let now = 0; now < seconds * 1_000; now += (1_000 / world.rate(now)) * 2 * random()) {
+    ends.sort((a, b) => a.at - b.at);
+    while (ends[0] !== undefined && ends[0].at <= now) {
+      const { at, ms, router } = ends.shift()!;
+      router.brake.answered(at, ms, --router.inside, world.instances);
+    }
+    const second = told[Math.floor(now / 1_000)]!;
+    const router = routers[random() < 0.5 ? 0 : 1]!;
+    if (router.inside + 1 > router.brake.limit) {
+      second.refused++;
+      router.brake.refused();
+      continue;
+    }
+    router.inside++;
+    // A few are answered without any work, in whatever queue the others stand.
+    if (random() < quickShare) {
+      ends.push({ at: now + 1, ms: 1, router });
+      continue;
+    }
+    const first = freeAt.indexOf(Math.min(...freeAt));
+    const doneAt = Math.max(now, freeAt[first]!) + world.workMs;
+    freeAt[first] = doneAt;
+    const ms = doneAt + world.delayMs(now) - now;
+    ends.push({ at: now + ms, ms, router });
+    second.admitted++;
+    second.times.push(ms);
+  }
+  return told;
+}
+
+const refusals = (seconds: readonly Second[]) => seconds.reduce((sum, one) => sum + one.refused, 0);
+const p99 = (second: Second) =>
+  second.times.toSorted((a, b) => a - b)[Math.floor(second.times.length * 0.99)]!;
+const quick = { instances: 3, workMs: 5, delayMs: () => 0 };
+
+test("ten times the load: what is admitted takes little longer than before, nearly all of the capacity is used", () => {
+  const told = run({ ...quick, rate: (at) => (at >= 10_000 && at < 30_000 ? 1_500 : 150) }, 40);
+  expect(refusals(told.slice(0, 10))).toBe(0);
+  for (const second of told.slice(12, 30)) {
+    expect(p99(second)).toBeLessThan(p99(told[8]!) + 25);
+    expect(second.admitted).toBeGreaterThan(0.85 * 600);
+    expect(second.refused).toBeGreaterThan(700);
+  }
+  expect(refusals(told.slice(31))).toBe(0);
+});
+
+test("a crowd that waits for its answers before it asks again is shed too", () => {
+  // Five hundred at once, and each again as soon as it has its answer: as many as they can do, and none more inside.
+  const told = run(
+    { ...quick, rate: (at) => (at < 5_000 ? 150 : at < 5_100 ? 5_000 : at < 8_000 ? 600 : 1_500) },
+    16,
+  );
+  for (const second of told.slice(12)) expect(p99(second)).toBeLessThan(40);
+});
+
+test("it is shed within the first second", () => {
+  const told = run({ ...quick, rate: (at) => (at >= 5_000 ? 1_500 : 150) }, 7);
+  expect(told[5]!.refused).toBeGreaterThan(100);
+});
+
+test("load that the instances can take is never shed, however it changes", () => {
+  const rate = (at: number) => (Math.floor(at / 2_000) % 2 === 0 ? 20 : 480);
+  expect(refusals(run({ ...quick, rate }, 60))).toBe(0);
+});
+
+test("something behind the app that becomes slow is taken for a queue for a moment, by each router once", () => {
+  const told = run(
+    { ...quick, delayMs: (at) => (at > 10_000 ? 300 + ((at * 7_919) % 200) : 0), rate: () => 400 },
+    60,
+  );
+  expect(told.filter((second) => second.refused > 0).length).toBeLessThanOrEqual(4);
+  expect(refusals(told)).toBeLessThan(0.01 * 60 * 400);
+});
+
+test("an app that was always slow is not shed", () => {
+  const told = run(
+    { ...quick, delayMs: (at) => 300 + (at % 7) * 20, rate: (at) => (at > 5_000 ? 550 : 50) },
+    30,
+  );
+  expect(refusals(told)).toBe(0);
+});
+
+test("requests that are held on purpose are no queue, however many there are", () => {
+  let turn = 0;
+  // Every other one is answered when something has happened.
+  const delayMs = (at: number) => (turn++ % 2 === 0 ? 30 + (at % 1_900) : 30_000);
+  expect(refusals(run({ ...quick, delayMs, rate: (at) => 50 + at / 200 }, 30))).toBe(0);
+});
+
+test("after a pause, what has piled up is not shed", () => {
+  const delayMs = (at: number) => (at > 10_000 && at < 11_000 ? 11_000 - at : 0);
+  expect(refusals(run({ ...quick, delayMs, rate: () => 300 }, 20))).toBe(0);
+});

@@ -1,0 +1,186 @@
+/**
+ * How many requests of an app a router lets in at once while the app's instances have more than they can do; pure
+ * arithmetic over numbers of its own, so that a request costs a few comparisons and no memory.
+ *
+ * A queue behind the router shows in this: for some time the answers (their median) take far longer than in better
+ * times; as many requests are inside as came in that time (Little's law); and they become more. An app that holds requests for long on purpose, one that has to catch up after a pause, and one that was always slow
+ * do not look like that, and are never shed.
+ *
+ *   calm → (it looks like a queue) → testing: half of what was inside may be inside
+ *   testing → (answers became quicker) → testing again → (nearly as quick as usual) → braking: the limit follows them
+ *   testing → (they did not: something behind the app is slow) → calm, with that time as the usual one
+ *   braking → (nobody was refused for a second) → calm
+ */
+const windowMs = 100;
+/** A window goes on until so many answers were seen: fewer say nothing. */
+const samplesMin = 10;
+/** Of the last so many answers of a window the median is taken: some are quick in any queue, from a cache. */
+const samplesKept = 16;
+/** When answers take longer, they were held on purpose. */
+const suspectMsMax = 20_000;
+/** The time of answers, over the usual one, at which a queue is suspected. */
+const suspect = { factor: 2, ms: 20 } as const;
+/** The time of answers that the limit aims at: some requests wait for another one, so that no instance idles. */
+const aim = { factor: 1.25, ms: 3 } as const;
+/** For each routable instance: with fewer inside, nothing is a queue. */
+const insideMin = 10;
+/** So many windows in a row look like a queue, and by so much the requests inside have become more, or the most there may be. */
+const windowsMin = 3;
+const growthMin = 1.5;
+/** What looks like one for so many windows and does not become less, is put to the test though it does not grow. */
+const longWindows = 20;
+const steadyMin = 0.9;
+/** Of what is inside, the share that must have come in that time. */
+const explainedMin = 0.5;
+/** After the test began, the answers of a real queue take at most this share of what they took. */
+const shrunkMax = 0.8;
+/** Windows without a refusal until all is as before. */
+const quietWindows = 10;
+/** The limit's least, beside one for each instance. */
+const limitMin = 2;
+/** Windows at the least limit until it is believed that this is no queue. */
+const lowestWindows = 3;
+/** By this share of the difference the usual time follows with each window: quickly to what is better. */
+const following = { down: 0.1, up: 1 / 300 } as const;
+
+export class Brake {
+  /** Requests of the app that may be inside at once. */
+  limit: number = Number.POSITIVE_INFINITY;
+  /** What answers usually take; infinite before the first window. */
+  usualMs: number = Number.POSITIVE_INFINITY;
+  #phase: "calm" | "testing" | "braking" = "calm";
+  #windowAt = -1;
+  #samples = 0;
+  readonly #times = new Float64Array(samplesKept);
+  #refused = 0;
+  #insideBefore = 0;
+  /** Windows in a row that looked like a queue, and what was inside at the first. */
+  #streak = 0;
+  #insideThen = 0;
+  /** The longest that answers took in the test. */
+  #peakMs = 0;
+  #heldAt = -1;
+  #quiet = 0;
+  /** Windows in a row with the lowest limit that did not help. */
+  #lowest = 0;
+
+  /** A request was refused because too many are inside. */
+  refused(): void {
+    this.#refused++;
+  }
+
+  /** A request was answered by an instance, at `now`, after `ms`; `inside` are still there, in `routable` instances. */
+  answered(now: number, ms: number, inside: number, routable: number): void {
+    this.#times[this.#samples++ % samplesKept] = ms;
+    const lengthMs = now - this.#windowAt;
+    if (lengthMs < windowMs || this.#samples < samplesMin) return;
+    const tookMs = this.#medianMs();
+    if (this.#windowAt >= 0) {
+      const explained = ((this.#samples + inside - this.#insideBefore) / lengthMs) * tookMs;
+      this.#judge(now, tookMs, explained, inside, Math.max(1, routable));
+    }
+    this.#windowAt = now;
+    this.#insideBefore = inside;
+    this.#samples = 0;
+    this.#refused = 0;
+  }
+
+  /** Sorts what is kept in its place. */
+  #medianMs(): number {
+    const times = this.#times;
+    const count = Math.min(this.#samples, samplesKept);
+    for (let at = 1; at < count; at++) {
+      const ms = times[at]!;
+      let to = at;
+      for (; to > 0 && times[to - 1]! > ms; to--) times[to] = times[to - 1]!;
+      times[to] = ms;
+    }
+    return times[Math.floor(count / 2)]!;
+  }
+
+  #judge(now: number, tookMs: number, explained: number, inside: number, routable: number): void {
+    switch (this.#phase) {
+      case "calm":
+        return this.#suspect(tookMs, explained, inside, routable);
+      case "testing":
+        return this.#test(now, tookMs, inside);
+      case "braking":
+        return this.#steer(now, tookMs, inside, routable);
+    }
+  }
+
+  #suspect(tookMs: number, explained: number, inside: number, routable: number): void {
+    const { usualMs } = this;
+    if (usualMs === Number.POSITIVE_INFINITY) this.usualMs = tookMs;
+    else if (tookMs < usualMs) this.usualMs += (tookMs - usualMs) * following.down;
+    const isSlow = tookMs > usualMs * suspect.factor + suspect.ms && tookMs < suspectMsMax;
+    if (!isSlow || inside < insideMin * routable || explained < inside * explainedMin) {
+      this.#streak = 0;
+      // What may be a queue is not learnt from.
+      if (tookMs > usualMs) this.usualMs += (tookMs - usualMs) * following.up;
+      return;
+    }
+    if (this.#streak++ === 0) this.#insideThen = inside;
+    const grows = this.#refused > 0 || inside >= this.#insideThen * growthMin;
+    const stays = this.#streak >= longWindows && inside >= this.#insideThen * steadyMin;
+    if (stays || (grows && this.#streak >= windowsMin)) this.#halve(inside, tookMs);
+  }
+
+  get #aimMs(): number {
+    return this.usualMs * aim.factor + aim.ms;
+  }
+
+  #halve(inside: number, tookMs: number): void {
+    this.#phase = "testing";
+    this.limit = Math.max(limitMin, Math.ceil(Math.min(this.limit, inside) / 2));
+    this.#peakMs = tookMs;
+    this.#heldAt = -1;
+  }
+
+  /** Whether those that were answered in this window came in under the limit that is in force now. */
+  #isHeld(now: number, tookMs: number, inside: number): boolean {
+    if (this.#heldAt < 0) {
+      if (inside <= this.limit) this.#heldAt = now;
+      return false;
+    }
+    return this.#windowAt - this.#heldAt >= tookMs;
+  }
+
+  #test(now: number, tookMs: number, inside: number): void {
+    this.#peakMs = Math.max(this.#peakMs, tookMs);
+    if (!this.#isHeld(now, tookMs, inside)) return;
+    // There was half as much, and it made no difference.
+    if (tookMs > this.#peakMs * shrunkMax) return this.#accept(tookMs);
+    if (tookMs > 2 * this.#aimMs) return this.#halve(inside, tookMs);
+    this.#phase = "braking";
+    this.#quiet = this.#lowest = 0;
+  }
+
+  #steer(now: number, tookMs: number, inside: number, routable: number): void {
+    this.#quiet = this.#refused > 0 ? 0 : this.#quiet + 1;
+    if (this.#quiet >= quietWindows) return this.#release();
+    if (!this.#isHeld(now, tookMs, inside)) return;
+    const aimMs = this.#aimMs;
+    const lowest = Math.max(routable, limitMin);
+    const before = this.limit;
+    if (tookMs > aimMs) this.limit = Math.max(lowest, this.limit * Math.max(0.5, aimMs / tookMs));
+    else if (this.#refused > 0) this.limit += 1 + this.limit * 0.05;
+    if (this.limit < before) this.#heldAt = -1;
+    // With so few inside there is no queue: this is how long answers take.
+    const isStuck = this.limit === lowest && tookMs > this.usualMs * suspect.factor + suspect.ms;
+    this.#lowest = isStuck ? this.#lowest + 1 : 0;
+    if (this.#lowest >= lowestWindows) this.#accept(tookMs);
+  }
+
+  /** Takes the time for the usual one. */
+  #accept(tookMs: number): void {
+    this.usualMs = tookMs;
+    this.#release();
+  }
+
+  #release(): void {
+    this.#phase = "calm";
+    this.#streak = 0;
+    this.limit = Number.POSITIVE_INFINITY;
+  }
+}
