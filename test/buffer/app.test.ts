@@ -158,6 +158,26 @@ test("a function of the app takes a target's writes, in order per key, and again
   expect(taken.find((mail) => mail.n === 3)?.attempt).toBe(2);
 }, 60_000);
 
+test("a handler takes a body of 736 KiB; a larger one is a dead letter at once, whose reason says so", async () => {
+  await using shop = await open("shop");
+  const taken: number[] = [];
+  await shop.buffer.handle("large", ({ body }) => void taken.push(body.byteLength));
+  const [most, more] = [new Uint8Array(736 * 1024), new Uint8Array(736 * 1024 + 1)];
+  await until("the target is there", 10_000, async () => {
+    await shop.buffer.write("large", more);
+    return true;
+  });
+  await shop.buffer.write("large", most);
+  await until("it is taken", 20_000, () => taken.includes(most.byteLength));
+  const dead = await until("the other one is a dead letter", 20_000, async () => {
+    const reply = await controllers.ask("GET", "/v1/buffer/shop.large/dead");
+    const list = (reply.body as { letters?: { reason: string }[] }).letters;
+    return list?.[0];
+  });
+  expect(dead.reason).toContain("the body has 753665 bytes, and a handler takes 753664");
+  expect(taken).not.toContain(more.byteLength);
+}, 60_000);
+
 test("a write to a topic is a message there", async () => {
   await using shop = await open("shop");
   await controllers.ask("PUT", "/v1/buffer/shop.events", { url: "bus:shop.orders" });
