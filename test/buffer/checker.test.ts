@@ -23,6 +23,8 @@ import { startTestTarget } from "./target.ts";
 const chaosMs = short ? 15_000 : 600_000;
 /** Between two writes of a key, on average: a long chaos has to leave no more than can be delivered afterwards. */
 const pauseMs = short ? 10 : 60;
+/** Outages with nothing else in the way, after the chaos. */
+const quietOutagesMs = short ? [1_000] : [500, 1_000, 1_000, 1_500, 5_000, 20_000, 60_000];
 const log = createLog({}, () => {});
 let server: TestPostgres;
 beforeAll(async () => {
@@ -53,6 +55,13 @@ test(
     await store.ready();
 
     let mood: Mood = "well";
+    const turn = (next: Mood) => {
+      const now = performance.now();
+      if (mood === "down") Object.assign(outages.at(-1) ?? {}, { endedAt: now, drainMs: undefined });
+      // Effects of an outage's own time are not its drain.
+      if (next === "down") outages.push({ at: [], startedAt: now, endedAt: 0, drainMs: 0, hindered: false });
+      mood = next;
+    };
     /** Requests that each outage has seen, and how long after its end the first effect came. */
     const outages: Outage[] = [];
     /** When the last thing was over that keeps writes from anybody: the database away, the relay stopped or killed. */
@@ -166,12 +175,7 @@ test(
       counts[doing] = (counts[doing] ?? 0) + 1;
       if (doing === "mood") {
         const next = moods[Math.floor(round / 2) % moods.length] ?? "well";
-        const now = performance.now();
-        if (mood === "down") Object.assign(outages.at(-1) ?? {}, { endedAt: now, drainMs: undefined });
-        // Effects of an outage's own time are not its drain.
-        if (next === "down")
-          outages.push({ at: [], startedAt: now, endedAt: 0, drainMs: 0, hindered: false });
-        mood = next;
+        turn(next);
       }
       if (doing !== "mood") hinderedUntil = Number.POSITIVE_INFINITY;
       if (doing === "kill") {
@@ -195,7 +199,15 @@ test(
       await Bun.sleep(1_000);
     }
 
-    mood = "well";
+    // And with nothing else in the way: how soon after an outage the first effect comes.
+    turn("well");
+    await Bun.sleep(hinderedUntil - performance.now());
+    for (const outageMs of quietOutagesMs) {
+      turn("down");
+      await Bun.sleep(outageMs);
+      turn("well");
+      await until("it drains", 30_000, () => outages.at(-1)?.drainMs !== undefined);
+    }
     writing = false;
     await Promise.all(writers);
     await until("the spool is empty", 30_000, () => buffer.spooled === 0);
@@ -244,7 +256,7 @@ test(
     expect([...never].filter((id) => inbox.has(id))).toEqual([]);
     expect(effects.length).toBe(inbox.size);
   },
-  chaosMs * 2 + 150_000,
+  chaosMs * 2 + 400_000,
 );
 
 function toCounter(url: string): AsyncDisposable & { count(): Promise<number> } {
