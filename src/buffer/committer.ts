@@ -82,7 +82,9 @@ export class Committer {
     if (this.#committing !== undefined || this.#queue.length === 0) return;
     this.#committing = this.#commit(this.#take()).finally(() => {
       this.#committing = undefined;
-      this.#startInTime();
+      // Enough company has come meanwhile.
+      if (this.#queue.length >= groupWritesMax / 4) this.#start();
+      else this.#startInTime();
     });
   }
 
