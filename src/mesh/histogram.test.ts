@@ -26,19 +26,6 @@ test("a quantile is within 1.1 % of the exact one", () => {
   );
 });
 
-test("merging two is the same as adding all to one", () => {
-  const chance = random(9);
-  const [one, two, both] = [new Histogram(), new Histogram(), new Histogram()];
-  for (let i = 0; i < 1_000; i++) {
-    const value = chance() * 1_000;
-    (i % 3 === 0 ? one : two).add(value);
-    both.add(value);
-  }
-  one.merge(two);
-  expect(one.count).toBe(both.count);
-  expect(one.cumulate(-7, 20)).toEqual(both.cumulate(-7, 20));
-});
-
 test("a value on a bound counts below it, and one beyond all bounds counts at the end", () => {
   const histogram = new Histogram();
   for (const value of [0, 0.5, 1, 1.001, 2, 1e12]) histogram.add(value);

@@ -1,6 +1,6 @@
 /**
  * An exponential histogram: buckets whose bounds grow by 2^(1/32), so that any value is known to 1.1 %, from
- * 8 µs to half an hour. Two of them merge by adding. Nothing is made when a value is added.
+ * 8 µs to half an hour. Nothing is made when a value is added.
  */
 const perDoubling = 32;
 /** Smallest and largest bound, as powers of two, in ms; what is beyond counts in the outermost bucket. */
@@ -21,12 +21,6 @@ export class Histogram {
     const index = Math.ceil(Math.log2(ms) * perDoubling) - lowest * perDoubling - 1;
     // Zero has the logarithm -Infinity.
     this.#buckets[index < 0 ? 0 : index >= bucketCount ? bucketCount - 1 : index]!++;
-  }
-
-  merge(other: Histogram): void {
-    this.count += other.count;
-    this.sum += other.sum;
-    for (let i = 0; i < bucketCount; i++) this.#buckets[i]! += other.#buckets[i]!;
   }
 
   /** Nothing has a bucket of its own: the first one holds it. */
