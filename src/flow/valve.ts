@@ -195,16 +195,35 @@ export class Valve {
 
   /** Runs `work` inside. What it throws counts as `ignored` for an adaptive limit unless it says it was overload. */
   async run<T>(work: () => T | Promise<T>, options: CallOptions = none): Promise<T> {
-    const permit = await this.acquire(options);
+    options.signal?.throwIfAborted();
+    // Mostly there is room: then neither a permit is made nor a turn waited for.
+    const permit = this.#passNow(options) ? undefined : await this.acquire(options);
+    const startedAt = this.#adaptive === undefined ? 0 : this.#clock.now();
+    const end = (outcome: Outcome) => {
+      const ms = this.#adaptive === undefined ? 0 : this.#clock.now() - startedAt;
+      if (permit === undefined) this.leave(options.key, outcome, ms);
+      else permit.release(outcome);
+    };
     try {
-      const result = await work();
-      permit.release("ok");
+      const made = work();
+      const result = isThenable(made) ? await made : made;
+      end("ok");
       return result;
     } catch (error) {
       const code = (error as { readonly code?: unknown } | null)?.code;
-      permit.release(code === "overloaded" || code === "timeout" ? "dropped" : "ignored");
+      end(code === "overloaded" || code === "timeout" ? "dropped" : "ignored");
       throw error;
     }
+  }
+
+  /** True when the call is inside, without waiting and without anything to count against it. */
+  #passNow(options: CallOptions): boolean {
+    const { priority = "normal", cost = 1 } = options;
+    const now = this.#clock.now();
+    if (this.#line.length > 0 && this.#mustQueue(priority)) return false;
+    if (this.#judge(options, now) !== undefined) return false;
+    this.#pass(options.key, priority, cost, now, true);
+    return true;
   }
 
   /** What a caller is told who was refused just now. */
@@ -308,4 +327,8 @@ export class Valve {
     this.#tally.reject(reason, waiter.priority);
     waiter.reject(this.rejection(reason));
   }
+}
+
+function isThenable<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as { readonly then?: unknown } | null | undefined)?.then === "function";
 }
