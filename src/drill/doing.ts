@@ -3,13 +3,14 @@ import { readFileSync } from "node:fs";
 import { identify, listPids, readStat } from "../os/proc.ts";
 import { clientPorts } from "./clients.ts";
 import type { Deed } from "./deed.ts";
-import { app, type Ground, requestsValve, setFlag } from "./ground.ts";
+import { apiRate, apiValve, app, type Ground, setFlag } from "./ground.ts";
+import { worsen } from "./hardship.ts";
 import type { Kind } from "./kinds.ts";
 import type { Hand } from "./load/crew.ts";
 import { type Load, wallMs } from "./load/load.ts";
 import { request } from "./request.ts";
 import type { Step } from "./schedule.ts";
-import type { Scene } from "./victims.ts";
+import { type Scene, survivors } from "./victims.ts";
 
 export interface Stakes {
   readonly ground: Ground;
@@ -98,6 +99,11 @@ async function act(step: Step, kind: Kind, stakes: Stakes, before: Scene): Promi
     }
     case "change":
       return await change(kind, step, stakes);
+    case "cut":
+    case "scarce":
+    case "clock":
+    case "disk":
+      return await worsen(kind, step, ground, before);
   }
 }
 
@@ -225,9 +231,9 @@ async function change(kind: Kind, step: Step, stakes: Stakes): Promise<Done> {
       return { flag };
     }
     default: {
-      const burst = stakes.rate + step.index;
-      await platform.must("valves:set", requestsValve, `burst=${burst}`, "--why", "a drill");
-      return { targets: [`${requestsValve} burst=${burst}`] };
+      const rate = `rate=${apiRate + step.index}`;
+      await platform.must("valves:set", apiValve, rate, "--why", "a drill");
+      return { targets: [`${apiValve} ${rate}`] };
     }
   }
 }
@@ -249,17 +255,6 @@ function portsOf({ platform }: Ground, { parts }: Scene, pids: readonly number[]
       routers.map((part) => part.pid ?? 0),
     ),
   };
-}
-
-/** Instances and parts that were not hit and yet are not the same any more. */
-function survivors(before: Scene, after: Scene, hit: readonly number[]): string[] {
-  const instances = before.instances
-    .filter((one) => !hit.includes(one.pid))
-    .filter((one) => !after.instances.some((now) => now.id === one.id && now.pid === one.pid));
-  const parts = before.parts
-    .filter((one) => !hit.includes(one.pid as number))
-    .filter((one) => !after.parts.some((now) => now.name === one.name && now.pid === one.pid));
-  return [...instances, ...parts].map((one) => one.name);
 }
 
 /** A server process names the address of its client: `postgres: nines postgres 127.0.0.1(51234) idle`. */

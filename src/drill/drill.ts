@@ -3,7 +3,7 @@
  * changed by a schedule that comes from a seed; loads that write down what they did; checkers that read it; a verdict
  * that names every broken promise.
  *
- *   const report = await drill({ minutes: 10, seed: 7, kinds, platform: { kind: "fresh" } }, tell);
+ *   const report = await drill({ version, minutes: 10, seed: 7, kinds }, tell);
  *   process.exitCode = report.verdict.held ? 0 : 1;
  *
  * The way: `schedule.ts` (what happens when, pure) → `doing.ts` (does it) beside `load/` (processes) and `app/` (what is
@@ -12,6 +12,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../std/clock.ts";
+import type { Home } from "../wire/home.ts";
 import type { Deed } from "./deed.ts";
 import { doStep } from "./doing.ts";
 import { audit } from "./evidence.ts";
@@ -20,9 +21,11 @@ import { kinds as allKinds, type Kind } from "./kinds.ts";
 import { Journal } from "./load/journal.ts";
 import { wallMs } from "./load/load.ts";
 import { startLoads } from "./loads.ts";
-import { startPlatform } from "./platform.ts";
+import { checkLeaks } from "./model/leaks.ts";
 import { type Report, toReport } from "./report.ts";
 import { type Step, toSchedule } from "./schedule.ts";
+import { setStage } from "./stage.ts";
+import { startWatch } from "./usage.ts";
 import { toVerdict } from "./verdict.ts";
 
 export { chooseKinds, type Kind, kinds } from "./kinds.ts";
@@ -37,6 +40,8 @@ export interface DrillOptions {
   readonly kinds: readonly Kind[];
   /** HTTP requests a second, of all kinds; 100 by default. */
   readonly rate?: number;
+  /** Of a platform that runs and is to be drilled; by default one is started for the drill, and taken down again. */
+  readonly home?: Home;
   /** Ends the drill early: the platform is taken down, and there is no report. */
   readonly signal?: AbortSignal;
 }
@@ -51,26 +56,26 @@ const defaultRate = 100;
 export async function drill(options: DrillOptions, tell: (news: News) => void): Promise<Report> {
   const { seed, minutes, version, rate = defaultRate } = options;
   const durationMs = minutes * 60_000;
-  const schedule = toSchedule(options.kinds, seed, durationMs);
-  tell({ kind: "phase", what: "a platform of its own starts" });
-  const platform = await startPlatform({ guard: true, prefix: "nines-drill-" });
-  let left: readonly string[] = [];
+  tell({
+    kind: "phase",
+    what: options.home === undefined ? "a platform of its own starts" : "the platform is asked",
+  });
+  const stage = await setStage(options.kinds, options.home);
+  const { platform, leftOut } = stage;
+  if (leftOut.length > 0) tell({ kind: "phase", what: `left out: ${leftOut.join(", ")}` });
+  const schedule = toSchedule(stage.possible, seed, durationMs);
   const pauseUntil = async (at: number) => {
     options.signal?.throwIfAborted();
     await systemClock.sleep(Math.max(0, at - wallMs()), options.signal);
-  };
-  const dispose = async () => {
-    await Promise.resolve(platform[Symbol.asyncDispose]()).catch((error: Error) => {
-      left = error.message.split("\n");
-    });
   };
   try {
     const folder = join(platform.folder, "drill");
     mkdirSync(folder, { mode: 0o711 });
     tell({ kind: "phase", what: "the drill's app is deployed" });
-    const ground = await prepareGround(platform, folder, rate);
+    const ground = await prepareGround(platform, folder, stage.clocks);
     await using loads = await startLoads(ground, rate);
     using journal = new Journal(join(folder, "deeds.jsonl"));
+    await using watch = startWatch(platform, stage.temporary, durationMs);
     const deeds: Deed[] = [];
     const startedAt = wallMs();
     for (const step of schedule) {
@@ -88,14 +93,15 @@ export async function drill(options: DrillOptions, tell: (news: News) => void): 
     await ground.settled();
     const endedAt = wallMs();
     const evidence = await audit(ground, loads, deeds, endedAt);
+    await watch[Symbol.asyncDispose]();
     await loads[Symbol.asyncDispose]();
     tell({ kind: "phase", what: "the platform is taken down" });
-    await dispose();
-    const found = { ...evidence.found, left };
-    const run = { version, seed, minutes, schedule, startedAt, endedAt, records: evidence.records };
+    const left = await stage.end();
+    const found = { ...evidence.found, leaks: checkLeaks(watch.looks), left };
+    const run = { version, seed, minutes, schedule, startedAt, endedAt, records: evidence.records, leftOut };
     return toReport(run, found, toVerdict(found));
   } catch (error) {
-    await dispose();
+    await stage.end();
     throw error;
   }
 }

@@ -19,7 +19,7 @@ const lookEveryMs = 500;
 
 export interface Evidence {
   readonly records: readonly HttpRecord[];
-  readonly found: Omit<Findings, "left">;
+  readonly found: Omit<Findings, "left" | "leaks">;
 }
 
 export async function audit(
@@ -36,8 +36,8 @@ export async function audit(
   const orders = checkRequests(orderRecords, deeds).posted;
   const [published, written] = [all<Published>("messages"), all<Written>("writes")];
   const messages = () =>
-    checkMessages(published, orders, all<Heard>("audit"), readLedger(ground.ledger, "message"));
-  const writes = () => checkWrites(written, orders, all<Effect>("target"));
+    checkMessages(published, orders, all<Heard>("audit"), readLedger(ground.ledger, "message"), deeds);
+  const writes = () => checkWrites(written, orders, all<Effect>("target"), deeds);
   await drained(() => messages().lost.length + writes().lost.length);
   await loads.stop();
   const slowReads = all<SlowRead>("slow");

@@ -2,14 +2,16 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../std/until.ts";
+import type { Clocks } from "./clock.ts";
 import type { Platform } from "./platform.ts";
 import { look, type Scene } from "./victims.ts";
 
 export const app = "drill";
 const webAtFirst = 3;
 const workers = 2;
-export const requestsValve: string = `router.requests@${app}`;
-const limitFactor = 3;
+/** Turned by the drill, and never so far that it refuses what the drill asks for. */
+export const apiValve = "api.requests";
+export const apiRate = 1_000;
 /** A slow build boots slowly in its own deploy; later the recovery of the platform is measured, not that of the app. */
 const slowForMs = 30_000;
 const wholeTimeoutMs = 60_000;
@@ -29,13 +31,15 @@ export interface Ground {
   deploy(build: string, bootMs?: number): Promise<void>;
   scale(web: number): Promise<void>;
   readonly web: number;
+  /** Wall clocks of the parts; of a platform that was started for the drill, and for that. */
+  readonly clocks: Clocks | undefined;
   /** Everything there is, once it is whole, and those who were killed are replaced. */
   whole(killed?: readonly number[], deadlineMs?: number): Promise<Scene>;
   /** The same, and somebody leads, and the kernel is old enough for its heart to trust it. */
   settled(): Promise<Scene>;
 }
 
-export async function prepareGround(platform: Platform, folder: string, rate: number): Promise<Ground> {
+export async function prepareGround(platform: Platform, folder: string, clocks?: Clocks): Promise<Ground> {
   const [ledger, source] = [join(folder, "ledger"), join(folder, "app")];
   for (const path of [ledger, source]) mkdirSync(path, { recursive: true });
   chmodSync(ledger, 0o1777);
@@ -55,9 +59,6 @@ export async function prepareGround(platform: Platform, folder: string, rate: nu
   // A second release, so that there is one to roll back to.
   await platform.must("config:set", "DRILL=0", "-a", app);
   await scale(web);
-  // Ten times the load is to be shed; one router alone must still take all of the normal one.
-  const limits = [`rate=${rate * limitFactor}`, `burst=${rate}`, "scope=fleet"];
-  await platform.must("valves:set", requestsValve, ...limits, "--why", "a drill");
   const ran = await platform.must(
     "run",
     "-a",
@@ -83,6 +84,7 @@ export async function prepareGround(platform: Platform, folder: string, rate: nu
     get web() {
       return web;
     },
+    clocks,
     whole,
     settled: () =>
       until("everything is whole, and somebody leads", wholeTimeoutMs, async () => {

@@ -29,6 +29,10 @@ export const groups = [
   "target",
   "load",
   "cold",
+  "cut",
+  "scarce",
+  "clock",
+  "disk",
 ] as const;
 export type Group = (typeof groups)[number];
 
@@ -43,11 +47,16 @@ export interface Kind {
   readonly lastsMs: number;
   /** How long the fault itself lasts: from, to. */
   readonly forMs?: readonly [number, number];
-  /** Needs a guard above kernel and heart, which a platform that was found running may not have. */
   /** Between one kind of victim and the next. */
   readonly staggerMs?: number;
+  /** Needs a guard above kernel and heart, which a platform that was found running may not have. */
   readonly needsGuard?: boolean;
+  /** What the machine has to offer for it, beside the platform. */
+  readonly needs?: Need;
 }
+
+/** `clocks` and `disk` are of a platform that the drill itself has started. */
+export type Need = "firewall" | "limits" | "memory" | "clocks" | "disk";
 
 const single = [instance, router, broker, controller, relay, agent, kernel, heart];
 const slug = (victim: Victim) => victim.name.replace(/\b(all|both) /g, "").replaceAll(" + ", "-");
@@ -95,6 +104,46 @@ const away = (victim: Victim, name: string): Kind => ({
   victim,
   lastsMs: 17_000,
   forMs: [12_000, 13_000],
+});
+const without = (victim: Victim): Kind => ({
+  name: `scarce-${slug(victim)}`,
+  group: "scarce",
+  what: `${victim.name}, without another descriptor for a while`,
+  costs: "nothing",
+  victim,
+  lastsMs: 7_000,
+  forMs: [2_500, 3_500],
+  needs: "limits",
+});
+const starved = (victim: Victim): Kind => ({
+  name: `scarce-memory-${slug(victim)}`,
+  group: "scarce",
+  what: `${victim.name}, with little more memory than it has, and killed by the kernel when it wants it`,
+  costs: victim.costs,
+  victim,
+  lastsMs: 7_000,
+  forMs: [2_500, 3_500],
+  needs: "memory",
+});
+const stepped = (victim: Victim): Kind => ({
+  name: `clock-${slug(victim)}`,
+  group: "clock",
+  what: `the clock of ${victim.name}, stepped, and set right again`,
+  costs: "nothing",
+  victim,
+  lastsMs: 7_000,
+  forMs: [3_000, 4_000],
+  needs: "clocks",
+});
+const cutOff = (victim: Victim, name: string, forMs: readonly [number, number]): Kind => ({
+  name: `cut-${slug(victim)}`,
+  group: "cut",
+  what: `${name}, cut off: connected to all, and nothing comes through`,
+  costs: "nothing",
+  victim,
+  lastsMs: forMs[1] + 4_000,
+  forMs,
+  needs: "firewall",
 });
 const plain = (
   name: string,
@@ -145,10 +194,19 @@ export const kinds: readonly Kind[] = [
   plain("cut-postgres", "postgres", "every connection of PostgreSQL, cut", 2_500),
   plain("target-down", "target", "the service that writes are for, down", 6_000, { forMs: [1_000, 4_000] }),
   plain("target-slow", "target", "the service that writes are for, slow", 4_000, { forMs: [1_000, 3_000] }),
-  plain("overload", "load", "ten times the load", 32_000, { forMs: [20_000, 20_001] }),
+  plain("overload", "load", "ten times the load for a minute", 72_000, { forMs: [60_000, 60_001] }),
   plain("cold", "cold", "everything killed at once: a cold start", 10_000, {
     costs: "everything",
     needsGuard: true,
+  }),
+  cutOff(broker, "a broker", [4_000, 6_000]),
+  cutOff(brokers, "all brokers", [8_000, 10_000]),
+  ...[router, broker, controller, relay, agent, kernel].map(without),
+  ...[broker, controller, relay, agent].map(starved),
+  ...[router, broker, controller, relay, agent, kernel, heart].map(stepped),
+  plain("disk-full", "disk", "no room on the disk of the home", 25_000, {
+    forMs: [10_000, 12_000],
+    needs: "disk",
   }),
 ];
 

@@ -49,7 +49,7 @@ ${toTimeline(report)}
 ${toRecoveryTable(report)}
 <h2>The promises</h2>
 ${toClaims(report)}
-<details><summary>Every step</summary>${toSteps(report)}</details>
+${toUsage(report)}<details><summary>Every step</summary>${toSteps(report)}</details>
 </body></html>
 `;
 }
@@ -139,6 +139,16 @@ function toClaims({ verdict }: Report): string {
     return `<tr>${mark}<td>${toHtml(sentence)}${list}</td></tr>`;
   });
   return `<table>${rows.join("")}</table>`;
+}
+
+function toUsage({ leaks }: Report): string {
+  if (leaks.length === 0) return "";
+  const rows = leaks.map(
+    (one) =>
+      `<tr><td>${toHtml(one.what)}</td><td class="n">${n(one.before)}</td><td class="n">${n(one.after)}</td><td class="${one.isFlat ? "good" : "bad"}">${one.isFlat ? "flat" : "grows"}</td></tr>`,
+  );
+  return `<details><summary>What was used</summary><table><tr><th>what</th><th class="n">most of the first third</th><th class="n">least at the end</th><th></th></tr>${rows.join("")}</table></details>
+`;
 }
 
 function toSteps({ deeds }: Report): string {

@@ -4,7 +4,7 @@
  *
  * Everything goes through what a user has: `bin/nines`, its `--json`, the routers' port.
  */
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { identify } from "../os/proc.ts";
@@ -13,11 +13,12 @@ import { until } from "../std/until.ts";
 import { type Home, toHome } from "../wire/home.ts";
 import type { Instance } from "../wire/messages.ts";
 import type { PartStatus } from "../wire/part.ts";
+import { mountDisk, unmountDisk } from "./disk.ts";
 import { findProcesses, listeningPorts } from "./leftovers.ts";
 
 export { until } from "../std/until.ts";
 
-const ownBinary = join(import.meta.dir, "..", "..", "bin", "nines");
+export const ownBinary: string = join(import.meta.dir, "..", "..", "bin", "nines");
 const commandTimeoutMs = 120_000;
 const downTimeoutMs = 90_000;
 
@@ -33,6 +34,10 @@ export interface PlatformOptions {
   readonly prefix?: string;
   /** Leaves the folder there, for its logs. */
   readonly keep?: boolean;
+  /** A home on a disk of its own, so that it can be filled; for root alone. */
+  readonly homeDisk?: { readonly bytes: number; readonly on: "memory" | "file" };
+  /** Called before the first start, with the home that is to be. */
+  readonly prepare?: (home: string, folder: string) => void;
 }
 
 export interface Ran {
@@ -79,7 +84,9 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   // Instances run as users of their own and must find the way to their folders.
   chmodSync(folder, 0o711);
   const root = join(folder, "home");
-  const [port, apiPort, instancePort] = freePorts(3);
+  if (options.homeDisk !== undefined) mountDisk(root, options.homeDisk.bytes, options.homeDisk.on);
+  options.prepare?.(root, folder);
+  const [port = 0, apiPort = 0, instancePort] = freePorts(3);
   const env: Record<string, string> = {
     ...clean(process.env),
     NINES_HOME: root,
@@ -90,7 +97,55 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   };
   const home = toHome(root);
   let guard: Bun.Subprocess | undefined;
+  const place = {
+    binary,
+    env,
+    folder,
+    home,
+    port: Number(env.NINES_PORT),
+    apiPort: Number(env.NINES_API_PORT),
+  };
+  const platform = openPlatform(place, async () => {
+    const ran = await platform.run(["down"], { timeoutMs: downTimeoutMs });
+    guard?.kill("SIGTERM");
+    await guard?.exited;
+    await cleanUp(folder, home, ran, options.keep === true, options.homeDisk !== undefined);
+  });
+  if (options.up === false) return platform;
+  try {
+    if (options.guard) {
+      guard = Bun.spawn([binary, "up"], {
+        env,
+        cwd: folder,
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "ignore",
+      });
+      await platform.whole(60_000);
+    }
+    // With the guard there it starts nothing, and returns when changes are taken.
+    await platform.must("up", "-d");
+    return platform;
+  } catch (error) {
+    const logs = ["kernel.log", "heart.log"].map((name) => `${name}:\n${platform.log(name).slice(-2_000)}`);
+    await Promise.resolve(platform[Symbol.asyncDispose]()).catch(() => {});
+    throw new Error(`the platform did not come up: ${error}\n${logs.join("\n")}`, { cause: error });
+  }
+}
 
+/** Where a platform is, that runs or will run. */
+export interface Place {
+  readonly binary: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly folder: string;
+  readonly home: Home;
+  readonly port: number;
+  readonly apiPort: number;
+}
+
+/** What a user can ask a platform; `dispose` ends what belongs to it. */
+export function openPlatform(place: Place, dispose: () => Promise<void>): Platform {
+  const { binary, env, folder, home, port, apiPort } = place;
   const run = async (args: readonly string[], given: RunOptions = {}): Promise<Ran> => {
     const started = performance.now();
     const child = Bun.spawn([binary, ...args], {
@@ -114,20 +169,18 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       ms: performance.now() - started,
     };
   };
-  const nines = (...args: readonly string[]) => run(args);
   const must = async (...args: readonly string[]) => {
     const ran = await run(args);
     if (ran.code === 0) return ran;
     throw new Error(`nines ${args.join(" ")}: exit ${ran.code}\n${ran.stdout}${ran.stderr}`);
   };
-
   const platform: Platform = {
     home,
     folder,
-    port: Number(env.NINES_PORT),
-    apiPort: Number(env.NINES_API_PORT),
+    port,
+    apiPort,
     env,
-    nines,
+    nines: (...args) => run(args),
     run,
     must,
     async status() {
@@ -152,7 +205,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       return JSON.parse(ran.stdout) as Instance[];
     },
     async instances(app) {
-      const reply = await fetch(`http://127.0.0.1:${env.NINES_API_PORT}/v1/apps/${app}/ps`, {
+      const reply = await fetch(`http://127.0.0.1:${apiPort}/v1/apps/${app}/ps`, {
         headers: { Authorization: `Bearer ${readFileSync(home.token, "utf8").trim()}` },
         signal: AbortSignal.timeout(2_000),
       });
@@ -165,39 +218,19 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
         return "";
       }
     },
-    async [Symbol.asyncDispose]() {
-      const ran = await run(["down"], { timeoutMs: downTimeoutMs });
-      guard?.kill("SIGTERM");
-      await guard?.exited;
-      await cleanUp(folder, home, ran, options.keep === true);
-    },
+    [Symbol.asyncDispose]: dispose,
   };
-
-  mkdirSync(folder, { recursive: true });
-  if (options.up === false) return platform;
-  try {
-    if (options.guard) {
-      guard = Bun.spawn([binary, "up"], {
-        env,
-        cwd: folder,
-        stdin: "ignore",
-        stdout: "ignore",
-        stderr: "ignore",
-      });
-      await platform.whole(60_000);
-    }
-    // With the guard there it starts nothing, and returns when changes are taken.
-    await must("up", "-d");
-    return platform;
-  } catch (error) {
-    const logs = ["kernel.log", "heart.log"].map((name) => `${name}:\n${platform.log(name).slice(-2_000)}`);
-    await Promise.resolve(platform[Symbol.asyncDispose]()).catch(() => {});
-    throw new Error(`the platform did not come up: ${error}\n${logs.join("\n")}`, { cause: error });
-  }
+  return platform;
 }
 
 /** Kills what is left, removes the folder, and fails when something was. */
-async function cleanUp(folder: string, home: Home, down: Ran, keep: boolean): Promise<void> {
+async function cleanUp(
+  folder: string,
+  home: Home,
+  down: Ran,
+  keep: boolean,
+  isMounted: boolean,
+): Promise<void> {
   const problems: string[] = [];
   // A test may have left it down, or have been refused to bring it up.
   if (down.code !== 0 && !/not running/i.test(down.stderr))
@@ -217,6 +250,7 @@ async function cleanUp(folder: string, home: Home, down: Ran, keep: boolean): Pr
   for (const [name, port] of Object.entries(ports)) {
     if (left.length === 0 && bound.has(port)) problems.push(`port ${port} of ${name} is still bound`);
   }
+  if (isMounted && !keep) unmountDisk(home.root);
   if (keep) console.error(`kept: ${folder}`);
   else rmSync(folder, { recursive: true, force: true });
   if (problems.length > 0) throw new Error(problems.join("\n"));
@@ -240,7 +274,7 @@ function toRange(seed = 0): string {
 }
 
 /** The test runner's environment without what would lead a platform elsewhere. */
-function clean(env: NodeJS.ProcessEnv): Record<string, string> {
+export function clean(env: NodeJS.ProcessEnv): Record<string, string> {
   const foreign = /^(NINES_|DATABASE_URL$|PORT$|NODE_ENV$|BUN_|npm_(?!config_))/;
   return Object.fromEntries(
     Object.entries(env).flatMap(([name, value]) =>

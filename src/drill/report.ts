@@ -1,5 +1,6 @@
 /** What a drill found, as one value: the text, the JSON and the page are made of it. Pure. */
 import type { Deed } from "./deed.ts";
+import type { Leak } from "./model/leaks.ts";
 import type { Overload } from "./model/overload.ts";
 import type { HttpRecord } from "./model/requests.ts";
 import type { Step } from "./schedule.ts";
@@ -55,8 +56,12 @@ export interface Report {
     readonly spreadP99Ms: number;
   };
   readonly overloads: readonly Overload[];
+  /** What was used near the start and at the end; empty for a short drill. */
+  readonly leaks: readonly Leak[];
   readonly recovery: readonly Recovery[];
   readonly planned: number;
+  /** Kinds that could not be done here, and what they need. */
+  readonly leftOut: readonly string[];
   readonly deeds: readonly (Omit<Deed, "ports"> & { readonly atMs: number })[];
   readonly timeline: readonly Second[];
 }
@@ -66,6 +71,7 @@ export interface Run {
   readonly seed: number;
   readonly minutes: number;
   readonly schedule: readonly Step[];
+  readonly leftOut: readonly string[];
   readonly startedAt: number;
   readonly endedAt: number;
   readonly records: readonly HttpRecord[];
@@ -115,8 +121,10 @@ export function toReport(run: Run, found: Findings, verdict: Verdict): Report {
       spreadP99Ms: round(quantile(flags.spreadMs, 0.99)),
     },
     overloads: found.overload.overloads,
+    leaks: found.leaks.map((leak) => ({ ...leak, before: round(leak.before), after: round(leak.after) })),
     recovery: toRecovery(deeds, requests.excused),
     planned: run.schedule.length,
+    leftOut: run.leftOut,
     deeds: deeds.map(({ ports: _, ...deed }) => ({
       ...deed,
       atMs: Math.round(deed.startedAt - run.startedAt),

@@ -14,7 +14,7 @@ export interface Step {
 }
 
 /** Before the first step: what is normal, is measured. */
-const firstAtMs = 5_000;
+const firstAtMs = 8_000;
 const pauseMs = [300, 2_000] as const;
 
 /** Deals the kinds like cards: each comes before any comes again. */

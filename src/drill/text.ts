@@ -25,6 +25,8 @@ export function toText(report: Report): string {
       (one) =>
         `overload  ${n(one.admitted)} admitted with p99 ${one.admittedP99Ms.toFixed(1)} ms (${one.normalP99Ms.toFixed(1)} before), ${n(one.shed)} shed; normal again after ${one.normalAfterMs / 1_000} s`,
     ),
+    ...toLeakLines(report),
+    ...(report.leftOut.length === 0 ? [] : [`left out  ${report.leftOut.join(", ")}`]),
     "",
   ];
   for (const claim of verdict.claims) {
@@ -35,6 +37,17 @@ export function toText(report: Report): string {
     if (more > 0) lines.push(`          and ${n(more)} more`);
   }
   return lines.join("\n");
+}
+
+/** The parts together, and what is not of a part. */
+function toLeakLines({ leaks }: Report): string[] {
+  if (leaks.length === 0) return [];
+  const sum = (what: string, when: "before" | "after") =>
+    Math.round(leaks.filter((one) => one.what.endsWith(what)).reduce((all, one) => all + one[when], 0));
+  const names = ["memory MB", "descriptors", "processes", "temporary files", "journals MB", "database MB"];
+  return [
+    `used      ${names.map((what) => `${what} ${n(sum(what, "before"))} → ${n(sum(what, "after"))}`).join(", ")}`,
+  ];
 }
 
 /** First column to the left, numbers to the right. */

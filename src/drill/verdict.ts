@@ -1,6 +1,7 @@
 /** Which promises held. Pure: from what the checkers found to a line that names every broken one. */
 import type { Deed } from "./deed.ts";
 import type { Flags } from "./model/flags.ts";
+import type { Leak } from "./model/leaks.ts";
 import type { Messages } from "./model/messages.ts";
 import type { checkOverload } from "./model/overload.ts";
 import { near, type Requests, toFailureLine } from "./model/requests.ts";
@@ -16,6 +17,7 @@ export interface Findings {
   readonly flags: Flags;
   readonly overload: ReturnType<typeof checkOverload>;
   readonly deeds: readonly Deed[];
+  readonly leaks: readonly Leak[];
   /** What was still running, or bound, after the end. */
   readonly left: readonly string[];
 }
@@ -130,6 +132,15 @@ export function toVerdict(found: Findings): Verdict {
         .map(
           (deed) =>
             `step ${deed.index}, ${deed.kind} of ${deed.targets.join(", ")}: ${deed.restarted.join(", ")}`,
+        ),
+    },
+    {
+      name: "not flat",
+      sentence: "Memory, descriptors, processes, temporary files, journals and tables stay what they were.",
+      broken: found.leaks
+        .filter((leak) => !leak.isFlat)
+        .map(
+          (leak) => `${leak.what}: ${Math.round(leak.before)} at first, ${Math.round(leak.after)} in the end`,
         ),
     },
     { name: "left behind", sentence: "After nines down nothing is left.", broken: found.left },

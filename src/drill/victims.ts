@@ -124,3 +124,14 @@ export function startedMs(pid: number): number | undefined {
   const stat = readStat(pid);
   return stat === undefined ? undefined : stat.startTime * 10;
 }
+
+/** Instances and parts that were not hit and yet are not the same any more. */
+export function survivors(before: Scene, after: Scene, hit: readonly number[]): string[] {
+  const instances = before.instances
+    .filter((one) => !hit.includes(one.pid))
+    .filter((one) => !after.instances.some((now) => now.id === one.id && now.pid === one.pid));
+  const parts = before.parts
+    .filter((one) => !hit.includes(one.pid as number))
+    .filter((one) => !after.parts.some((now) => now.name === one.name && now.pid === one.pid));
+  return [...instances, ...parts].map((one) => one.name);
+}

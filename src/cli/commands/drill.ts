@@ -3,6 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import manifest from "../../../package.json" with { type: "json" };
 import { NinesError } from "../../std/errors.ts";
+import type { AppsReply } from "../../wire/api.ts";
+import type { Client } from "../client.ts";
 import { defineCommand, jsonFlag, noArgs } from "../command.ts";
 import { exitCodes } from "../exit.ts";
 import { suggest, UsageError } from "../usage.ts";
@@ -22,13 +24,16 @@ export const drill = defineCommand({
       max: 4_294_967_295,
     },
     only: { kind: "text", value: "KIND,…", summary: "only these kinds or groups of kinds" },
+    here: { kind: "switch", summary: "drill the platform that runs, instead of a fresh one" },
+    yes: { kind: "switch", summary: "with --here: its own apps may be drilled along" },
     report: { kind: "text", value: "DIR", summary: "writes report.html, report.json and report.txt there" },
     json: jsonFlag,
   },
   notes: `Starts a platform of its own in a temporary home, and removes it afterwards. Everything in it is killed,
 stopped, restarted and changed under load; what was acknowledged must have happened. Exit code 0 only when
-every promise held. Groups: kill several stop pause restart change postgres target load cold.`,
-  async run({ flags, out }) {
+every promise held. Groups: kill several stop pause restart change postgres target load cold cut scarce
+clock disk. --here does it to the platform of this home, whose other apps feel it too.`,
+  async run({ flags, out, home, client }) {
     const { drill, chooseKinds, kinds, toPage, toText } = await import("../../drill/drill.ts");
     const words = (flags.only ?? "").split(",").filter(Boolean);
     const { chosen, unknown } = chooseKinds(words);
@@ -39,6 +44,7 @@ every promise held. Groups: kill several stop pause restart change postgres targ
         near === undefined ? "nines drill --help names the groups" : `did you mean ${near}?`,
       );
     }
+    if (flags.here && !flags.yes) await refuseOthers(client);
     const seed = flags.seed ?? Math.floor(Math.random() * 1_000_000);
     const minutes = flags.minutes ?? minutesAtFirst;
     const ending = new AbortController();
@@ -57,6 +63,7 @@ every promise held. Groups: kill several stop pause restart change postgres targ
         seed,
         kinds: words.length === 0 ? kinds : chosen,
         signal: ending.signal,
+        ...(flags.here ? { home } : {}),
       },
       (news) => {
         if (news.kind === "phase") out.note(`  ${news.what}`);
@@ -84,3 +91,14 @@ every promise held. Groups: kill several stop pause restart change postgres targ
     return report.verdict.held ? exitCodes.done : exitCodes.failed;
   },
 });
+
+/** Whoever has apps in service says that they may be hit. */
+async function refuseOthers(client: Client): Promise<void> {
+  const { apps } = await client.json<AppsReply>("/v1/apps");
+  const names = apps.map(({ name }) => name);
+  if (names.length === 0) return;
+  throw new UsageError(
+    `${names.join(", ")} would be drilled along: killed, starved and overloaded`,
+    "if that is meant: nines drill --here --yes",
+  );
+}

@@ -27,6 +27,16 @@ const server = createServer((request, response) => {
   });
 });
 
+/**
+ * One request after another, as an instance does that computes: so it can be asked for more than it can do. It sleeps,
+ * because a drill measures the platform, which runs on the same processors.
+ */
+let working = Promise.resolve();
+function work(ms: number): Promise<void> {
+  working = working.then(() => new Promise((resolve) => setTimeout(resolve, ms)));
+  return working;
+}
+
 async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? "/", "http://drill");
   if (url.pathname === "/healthz") return void response.end("ok");
@@ -45,7 +55,7 @@ async function serve(request: IncomingMessage, response: ServerResponse): Promis
     }
   }
   const ms = Number(url.searchParams.get("ms") ?? 0);
-  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  if (ms > 0) await work(ms);
   response.setHeader("Content-Type", "text/plain");
   if (url.pathname === "/long") response.write(longLine.repeat(Number(url.searchParams.get("lines") ?? 200)));
   const flag = nines.flags.number("drill", -1);

@@ -3,6 +3,7 @@
  * runs alone so that a busy test does not slow it. Options come as JSON in argv, orders as lines on stdin.
  */
 import { createInterface } from "node:readline";
+import { toRoomCode } from "../model/room.ts";
 import { Connection } from "./connection.ts";
 import { Journal } from "./journal.ts";
 import {
@@ -91,8 +92,10 @@ async function request(kind: RequestKind): Promise<void> {
     ...known,
     reason,
     status,
-    // The page of a valve that is full speaks to people, and names no code.
-    code: body.includes("Too many requests at once") ? "H11" : (/\b(H\d\d)\b/.exec(body)?.[1] ?? ""),
+    // The page of a router that sheds speaks to people, and names no code.
+    code: body.includes("Too many requests at once")
+      ? "H11"
+      : (/\b(H\d\d)\b/.exec(body)?.[1] ?? toRoomCode(body)),
   });
   if (status < 200 || status > 299) return fail(failure("status"));
   if (!body.includes(`id=${id}`)) return fail(failure("wrong"));

@@ -1,5 +1,7 @@
 /** Checks messages: what was acked was delivered, once by its id, and in order per lane and broker. Pure. */
+import type { Deed } from "../deed.ts";
 import type { Heard, Published } from "../records.ts";
+import { isForRoom } from "./room.ts";
 
 export interface Messages {
   readonly acked: number;
@@ -23,6 +25,7 @@ export function checkMessages(
   orders: readonly string[],
   heard: readonly Heard[],
   handled: ReadonlyMap<string, number>,
+  deeds: readonly Deed[] = [],
 ): Messages {
   const audited = new Set(heard.map((one) => one.id));
   const acked = [...published.filter((one) => one.ok).map((one) => `${one.lane}/${one.n}`), ...orders];
@@ -30,7 +33,7 @@ export function checkMessages(
   const deliveries = [...handled.values()].reduce((sum, count) => sum + count, 0);
   return {
     acked: acked.length,
-    unacked: published.filter((one) => !one.ok),
+    unacked: published.filter((one) => !one.ok && !isForRoom(one.why, one.at, one.at + one.tookMs, deeds)),
     delivered: handled.size,
     repeated: deliveries - handled.size + heard.length - audited.size,
     lost: acked.flatMap((id) => {

@@ -16,7 +16,7 @@ export interface Overload {
   readonly normalAfterMs: number;
 }
 
-const beforeMs = 10_000;
+const beforeMs = 5_000;
 /** The first second of a load has the queue of the turn. */
 const turnMs = 1_000;
 const normalWithinMs = 5_000;
@@ -48,7 +48,7 @@ export function checkOverload(
   return { overloads, broken };
 }
 
-/** What the app's valve refuses, it refuses with 503 and H11. */
+/** What the routers refuse because the instances queue, they refuse with 503 and H11. */
 export function isShed(failure: Failure, deeds: readonly Deed[]): boolean {
   if (failure.status !== 503 || failure.code !== "H11") return false;
   return deeds.some(

@@ -4,6 +4,7 @@ import type { Deed } from "../deed.ts";
 import type { Answered, Failure, SocketCut } from "../load/records.ts";
 import type { SlowRead } from "../records.ts";
 import { isShed } from "./overload.ts";
+import { isForRoom } from "./room.ts";
 
 export type HttpRecord = Answered | Failure | SocketCut;
 
@@ -47,6 +48,10 @@ export function checkRequests(records: readonly HttpRecord[], deeds: readonly De
       failed++;
       if (isShed(record, deeds)) {
         shed++;
+        continue;
+      }
+      if (isForRoom(record.code, record.startedAt, record.endedAt, deeds)) {
+        excused["disk-full"] = (excused["disk-full"] ?? 0) + 1;
         continue;
       }
       const deed = excuse(record, deeds);
