@@ -9,9 +9,11 @@ export function mayLimit(): boolean {
 /** It keeps what it has, and may open `spare` more, until disposed. */
 export function limitDescriptors(pid: number, spare: number): Disposable {
   const before = /^Max open files\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/limits`, "latin1"))?.[1];
-  // The limit is on the numbers, not on how many there are.
-  const highest = Math.max(...readdirSync(`/proc/${pid}/fd`).map(Number));
-  set(pid, String(highest + 1 + spare));
+  // The limit is on the numbers, not on how many there are: below it are so many that nobody uses.
+  const used = new Set(readdirSync(`/proc/${pid}/fd`).map(Number));
+  let limit = 0;
+  for (let free = 0; free < spare; limit++) if (!used.has(limit)) free++;
+  set(pid, String(limit));
   return {
     [Symbol.dispose]() {
       // It may have died of it.
