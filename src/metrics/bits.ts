@@ -69,15 +69,25 @@ export class BitWriter {
   }
 }
 
+const nothing = new Uint8Array(0);
+
 export class BitReader {
-  readonly #bytes: Uint8Array;
+  #bytes: Uint8Array;
   #at: number;
   #held = 0;
   #filled = 0;
 
-  constructor(bytes: Uint8Array, at: number) {
+  constructor(bytes: Uint8Array = nothing, at = 0) {
     this.#bytes = bytes;
     this.#at = at;
+  }
+
+  /** Begins anew, somewhere else. */
+  open(bytes: Uint8Array, at: number): this {
+    this.#bytes = bytes;
+    this.#at = at;
+    this.#held = this.#filled = 0;
+    return this;
   }
 
   bits(count: number): number {

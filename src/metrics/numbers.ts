@@ -132,43 +132,61 @@ function packPresence(
   }
 }
 
+const reader = new BitReader();
+
 /** Reads what `packNumbers` wrote into `into`, NaN where nothing is. */
 export function unpackNumbers(bytes: Buffer, at: number, into: Float64Array, count: number): void {
-  const reader = new Reader(bytes, at);
-  const head = reader.byte();
+  const head = bytes[at]!;
   const mode = head & ~gaps;
-  const presence = head & gaps ? reader.at : -1;
-  if (presence >= 0) reader.at += gapBytes;
-  const next = toNext(reader, mode);
+  const presence = head & gaps ? at + 1 : -1;
+  const start = at + 1 + (presence < 0 ? 0 : gapBytes);
+  const values = presence < 0 ? count : countPresent(bytes, presence);
+  if (mode === zeros) into.fill(0, 0, values);
+  else if (mode === constant) into.fill(bytes.readDoubleLE(start), 0, values);
+  else if (mode === floats) {
+    for (let i = 0; i < values; i++) into[i] = bytes.readFloatLE(start + 4 * i);
+  } else unpackWhole(bytes, start, into, values, mode === sparse);
+  if (presence >= 0) spreadOut(bytes, presence, into, values, count);
+}
+
+function unpackWhole(
+  bytes: Buffer,
+  start: number,
+  into: Float64Array,
+  count: number,
+  isSparse: boolean,
+): void {
+  const bytewise = new Reader(bytes, start);
+  const scale = bytewise.byte();
+  const least = bytewise.zigzag();
+  const width = bytewise.byte();
+  const times = scale === powersFrom ? 2 ** power : 1;
+  const by = scale === powersFrom ? 1 : decimals[scale]!;
+  if (width === 0) {
+    into.fill((least * times) / by, 0, count);
+    return;
+  }
+  reader.open(bytes, bytewise.at);
+  let last = 0;
   for (let i = 0; i < count; i++) {
-    const isThere = presence < 0 || (bytes[presence + (i >> 3)]! & (1 << (i & 7))) !== 0;
-    into[i] = isThere ? next() : Number.NaN;
+    if (!isSparse || reader.bits(1) === 1) last = ((least + reader.bits(width)) * times) / by;
+    into[i] = last;
   }
 }
 
-/** One number after another. */
-function toNext(reader: Reader, mode: number): () => number {
-  if (mode === zeros) return () => 0;
-  if (mode === constant) {
-    const same = reader.bytes.readDoubleLE(reader.at);
-    return () => same;
+/** Puts each of the first numbers where it belongs, from the last on. */
+function spreadOut(bytes: Buffer, presence: number, into: Float64Array, values: number, count: number): void {
+  let from = values;
+  for (let i = count - 1; i >= 0; i--) {
+    const isThere = (bytes[presence + (i >> 3)]! & (1 << (i & 7))) !== 0;
+    into[i] = isThere ? into[--from]! : Number.NaN;
   }
-  if (mode === floats) {
-    return () => {
-      reader.at += 4;
-      return reader.bytes.readFloatLE(reader.at - 4);
-    };
+}
+
+function countPresent(bytes: Buffer, presence: number): number {
+  let count = 0;
+  for (let at = presence; at < presence + gapBytes; at++) {
+    for (let left = bytes[at]!; left > 0; left &= left - 1) count++;
   }
-  const scale = reader.byte();
-  const least = reader.zigzag();
-  const width = reader.byte();
-  const packed = new BitReader(reader.bytes, reader.at);
-  const [times, by] = scale === powersFrom ? [2 ** power, 1] : [1, decimals[scale]!];
-  if (width === 0) return () => (least * times) / by;
-  if (mode === whole) return () => ((least + packed.bits(width)) * times) / by;
-  let last = 0;
-  return () => {
-    if (packed.bits(1) === 1) last = ((least + packed.bits(width)) * times) / by;
-    return last;
-  };
+  return count;
 }

@@ -31,6 +31,8 @@ export interface SheafLimits {
   readonly bytesMax: number;
 }
 
+const bits = new BitReader();
+
 /** Makes one page after another. */
 class Press {
   readonly #writer = new Writer();
@@ -80,9 +82,8 @@ class Cursor {
   end = 0;
   isOver = false;
 
-  constructor(page: Page, entry = 0) {
-    this.#reader = new Reader(page.bytes, page.starts[entry]);
-    this.number = page.before[entry] ?? 0;
+  constructor(page: Page) {
+    this.#reader = new Reader(page.bytes);
     this.next();
   }
 
@@ -105,7 +106,7 @@ class Cursor {
   }
 
   read(into: Spreading): void {
-    readSpread(new BitReader(this.#reader.bytes, this.start), into);
+    readSpread(bits.open(this.#reader.bytes, this.start), into);
   }
 }
 
@@ -149,25 +150,15 @@ export class Sheaf {
   /** Adds up what one had from one slot to another, both included. A longer slot counts when its middle is within. */
   collect(number: number, from: number, to: number, into: Spreading): void {
     for (const pages of this.#levels) {
-      for (const page of pages) {
-        if (page.to < from || page.from > to || !isMeant(page, from, to)) continue;
-        const cursor = this.#find(page, number);
-        if (cursor !== undefined) cursor.read(into);
+      // The newest first: mostly it is they who are asked for.
+      for (let i = pages.length - 1; i >= 0; i--) {
+        const page = pages[i]!;
+        if (page.to < from) break;
+        if (page.from > to || !isMeant(page, from, to)) continue;
+        const at = findIn(page, number);
+        if (at >= 0) readSpread(bits.open(page.bytes, at), into);
       }
     }
-  }
-
-  #find(page: Page, number: number): Cursor | undefined {
-    let low = 0;
-    let high = page.before.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (page.before[middle]! < number) low = middle;
-      else high = middle - 1;
-    }
-    const cursor = new Cursor(page, low);
-    while (cursor.number < number) cursor.next();
-    return cursor.number === number ? cursor : undefined;
   }
 
   #keep(level: number, page: Page): void {
@@ -237,6 +228,37 @@ export class Sheaf {
     this.#press.add(number, this.#spread);
     this.#spread.clear();
   }
+}
+
+/** Where what a histogram has in a page begins; -1 when it has nothing. */
+function findIn({ bytes, before, starts }: Page, number: number): number {
+  let low = 0;
+  let high = before.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (before[middle]! < number) low = middle;
+    else high = middle - 1;
+  }
+  let found = before[low] ?? 0;
+  // The same as a cursor does, and nothing is made: an assert looks at sixty pages of each of its series.
+  for (let at = starts[low] ?? bytes.length; at < bytes.length; ) {
+    let step = 0;
+    for (let scale = 1; ; scale *= 0x80) {
+      const byte = bytes[at++]!;
+      step += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    let length = 0;
+    for (let scale = 1; ; scale *= 0x80) {
+      const byte = bytes[at++]!;
+      length += (byte & 0x7f) * scale;
+      if (byte < 0x80) break;
+    }
+    found += step;
+    if (found >= number) return found === number ? at : -1;
+    at += length;
+  }
+  return -1;
 }
 
 /** The first slot after the span of a level that a page belongs to. */
