@@ -128,13 +128,18 @@ export class Backlog {
     this.#fetching = true;
     this.#more = false;
     try {
-      const found = await sweep.during(() => store.fetch(target, this.#cursor, this.#room()));
+      const found = await sweep.during(
+        () => store.fetch(target, this.#cursor, this.#room()),
+        (fetched) => {
+          order.take(fetched.writes, sweep, clock.now());
+          return fetched;
+        },
+      );
       // Dropped meanwhile: all of it is fetched again.
       if (order !== this.#order) return;
-      const now = clock.now();
-      order.take(found.writes, sweep, now);
       this.#cursor = found.cursor;
       this.#more ||= found.full;
+      const now = clock.now();
       if (found.writes.length > 0) this.#foundAt = now;
       if (!this.#more && now - this.#foundAt < warmMs) this.#awaitWarm();
     } catch (error) {
@@ -154,7 +159,10 @@ export class Backlog {
     const ids = order.missing(fetchWritesMax);
     this.#loading = true;
     try {
-      order.fill(ids, await sweep.during(() => store.load(target, ids)));
+      await sweep.during(
+        () => store.load(target, ids),
+        (writes) => order.fill(ids, writes),
+      );
     } catch (error) {
       log.warn("load_failed", { target, reason: toError(error).message });
       await clock.sleep(databasePauseMs, this.#ending.signal).catch(() => {});

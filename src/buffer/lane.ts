@@ -295,8 +295,10 @@ export class Lane {
       await this.#quiet();
       this.#aborting = new AbortController();
       await sweep.flush();
-      const found = await sweep.during(() => store.fetch(this.name, this.#backlog.start, probeWritesMax));
-      const write = this.#toProbe(found.writes);
+      const write = await sweep.during(
+        () => store.fetch(this.name, this.#backlog.start, probeWritesMax),
+        (found) => this.#toProbe(found.writes),
+      );
       if (write === undefined) {
         // Nothing to try it with: it is asked again when there is.
         this.#breaker = { ...this.#breaker, probeAt: clock.now() + pollMs };

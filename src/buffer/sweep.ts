@@ -51,16 +51,13 @@ export class Sweep {
     else this.#timer ??= this.#clock.after(removeMs, () => void this.flush());
   }
 
-  /** Lends the time of a fetch, during which nothing removed is forgotten. */
-  async during<T>(fetch: () => Promise<T>): Promise<T> {
+  /** Fetches and looks through what came; until that is done nothing removed meanwhile is forgotten. */
+  async during<Found, Seen>(fetch: () => Promise<Found>, look: (found: Found) => Seen): Promise<Seen> {
     this.#fetching++;
     try {
-      return await fetch();
+      return look(await fetch());
     } finally {
-      // After the caller has looked through what came.
-      queueMicrotask(() => {
-        if (--this.#fetching === 0) this.#removed.clear();
-      });
+      if (--this.#fetching === 0) this.#removed.clear();
     }
   }
 
