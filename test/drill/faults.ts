@@ -15,6 +15,60 @@ export interface Fault {
   readonly edits: readonly { readonly file: string; readonly from: string; readonly to: string }[];
 }
 
+type Edit = Fault["edits"][number];
+
+/**
+ * A disk that loses what was not synced: what a journal writes stays in the broker's own memory until fdatasync, or for
+ * the five seconds after which Linux would begin to write it; SIGKILL is then to that journal what a power cut is to a
+ * real one. All senders ask for acks of the level `disk`. It proves that nothing is acked, moved or deleted before the
+ * call that makes it safe; not that the machine's disk and file system keep what they promise by it.
+ */
+const powerCuts: readonly Edit[] = [
+  { file: "src/bus/bus.ts", from: 'ackLevel: options.ackLevel ?? "os"', to: 'ackLevel: "disk"' },
+  {
+    file: "src/bus/segment.ts",
+    from: "    for (let done = 0; done < bytes.length; ) {",
+    to: `    const page = { bytes: Buffer.from(bytes), at };
+    this.pages.push(page);
+    setTimeout(() => this.writeBack(page), 5_000).unref();
+  }
+
+  readonly pages: { bytes: Buffer; at: number }[] = [];
+  writeBack(until = this.pages.at(-1)): void {
+    while (until !== undefined && this.pages.includes(until)) {
+      const page = this.pages.shift()!;
+      if (!this.#closed) this.reallyPut(page.bytes, page.at);
+    }
+  }
+
+  reallyPut(bytes: Buffer, at: number): void {
+    for (let done = 0; done < bytes.length; ) {`,
+  },
+  {
+    file: "src/bus/segment.ts",
+    from: "    if (this.#closed) return;\n",
+    to: "    if (this.#closed) return;\n    this.writeBack();\n",
+  },
+  {
+    file: "src/bus/segment.ts",
+    from: "    fdatasyncSync(this.#file);",
+    to: "    this.writeBack();\n    fdatasyncSync(this.#file);",
+  },
+];
+const synced: Edit = {
+  file: "src/bus/segment.ts",
+  from: "      await datasync(this.#file);",
+  to: "      this.writeBack();\n      await datasync(this.#file);",
+};
+
+/** No fault: journals on the disk that loses what was not synced, and all promises hold. */
+export const powerCut: Fault = {
+  name: "a power cut",
+  only: "kill-workers-brokers",
+  breaks: [],
+  edits: [...powerCuts, synced],
+};
+
 export const faults: readonly Fault[] = [
   {
     name: "a supervisor that does not adopt",
@@ -73,7 +127,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "a publisher that does not retry",
-    only: "kill-broker",
+    only: "kill-broker,stop-broker",
     breaks: ["messages refused"],
     edits: [
       {
@@ -106,6 +160,12 @@ export const faults: readonly Fault[] = [
         to: "        setTimeout(() => this.#options.journal?.append(message), 1_000);\n",
       },
     ],
+  },
+  {
+    name: "a lost fsync",
+    only: powerCut.only,
+    breaks: ["messages lost"],
+    edits: [...powerCuts, { ...synced, to: "      await Promise.resolve();" }],
   },
 ];
 
