@@ -393,7 +393,8 @@ test("detached runs are jobs: asked for, reported, and their output read", async
 
 test("an attached run without an agent is refused in words, and leaves no job", async () => {
   const app = await deployed();
-  const answer = await nines.ask("GET", `/v1/apps/${app}/run?command=ls`);
+  const handshake = { connection: "Upgrade", upgrade: "websocket" };
+  const answer = await nines.ask("GET", `/v1/apps/${app}/run?command=ls`, undefined, handshake);
   expect([answer.status, answer.body.code]).toEqual([503, "unavailable"]);
   await until("no job is left", () =>
     nines.puppet.replica.list("/jobs/").every((one) => !one.path.includes("run")),
