@@ -76,9 +76,11 @@ for (const driver of drivers) {
       victim.signal("SIGCONT");
       await until("both sides use it again", () => connectedCount(sender) === 3 && joined() === 3);
       await load.stop();
-      await until("everything is heard", () => [...load.acked.keys()].every((n) => heard.has(n)));
+      // What JetStream has handed to a connection that broke comes again when its visibility timeout is over.
+      const patienceMs = driver === "nats" ? 45_000 : 8_000;
+      await until("everything is heard", () => [...load.acked.keys()].every((n) => heard.has(n)), patienceMs);
       expect([...heard.values()].every((count) => count === 1)).toBe(true);
-    }, 30_000);
+    }, 90_000);
 
     test("a stopped subscriber slows neither publishers nor other subscribers", async () => {
       const { rig, sender, heard } = await start("t#ephemeral", driver);

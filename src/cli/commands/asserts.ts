@@ -170,7 +170,7 @@ export const test = defineCommand({
     "no-data": text("POLICY", "violated, unknown or ok"),
   },
   notes:
-    "Would it have fired? Over what memory has of the past (seconds for 15 minutes, then 10 s for 6 hours), and before that the minutes in the database.",
+    "Would it have fired? Over what memory has of the past (seconds for 15 minutes, then 10 s for 6 hours),\nand before that the minutes in the database.",
   async run({ flags, args: [given = ""], out, client }) {
     const change = {
       ...(assertName.test(given) ? { name: given } : { expr: given }),

@@ -138,7 +138,7 @@ export const grow = defineCommand({
     "min-requests": {
       kind: "text",
       value: "COUNT",
-      summary: "with --gated: how often code must have got it at each step (the stage's min_requests)",
+      summary: "with --gated: times it must be asked for at each step (the stage's)",
     },
     deadline: {
       kind: "text",
