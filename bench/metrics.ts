@@ -120,6 +120,7 @@ async function measure(load: Load | "none", postgres: TestPostgres): Promise<Fou
     for (let at = 0; at < fineSeconds; at++) await pass(1);
   }
   await working;
+  await controller.tick(0, true);
 
   publish = (message) => bus.publish(topics.metrics, message, { deadlineMs: 2_000 });
   const live = async (seconds: number): Promise<Cost> => {
@@ -145,7 +146,7 @@ async function measure(load: Load | "none", postgres: TestPostgres): Promise<Fou
 
 interface Controller extends AsyncDisposable {
   say(said: Said): void;
-  tick(tickMs: number): Promise<Cost>;
+  tick(tickMs: number, isFull?: true): Promise<Cost>;
 }
 
 async function startController(env: Readonly<Record<string, string>>): Promise<Controller> {
@@ -155,8 +156,8 @@ async function startController(env: Readonly<Record<string, string>>): Promise<C
   const say = (said: Said) => void child.stdin.write(`${JSON.stringify(said)}\n`);
   return {
     say,
-    async tick(tickMs) {
-      say({ tickMs });
+    async tick(tickMs, isFull) {
+      say({ tickMs, ...(isFull && { isFull }) });
       await child.stdin.flush();
       let reply = "";
       while (!reply.endsWith("\n")) {

@@ -19,9 +19,9 @@ export const limits = {
   coarseMs: 10_000,
   coarseSlots: 6 * 360,
   /** The past of all histograms. Beyond it what is old is kept in longer slots: ten minutes at last. */
-  histogramBytesMax: 40 * 1_048_576,
+  histogramBytesMax: 32 * 1_048_576,
   /** That of counters and gauges, and of how many values histograms got. Beyond it the oldest is forgotten. */
-  numberBytesMax: 40 * 1_048_576,
+  numberBytesMax: 36 * 1_048_576,
   reportIntervalMs: 1_000,
   /** Between reports that say everything, not only what has changed; the shorter for what is little anyhow. */
   completeEveryMs: 15_000,
