@@ -28,7 +28,7 @@ export async function useRunning(home: Home): Promise<Running> {
   const platform = openPlatform(place, async () => {
     const undone = await Promise.all([
       platform.run(["apps:destroy", app, "--confirm", app], {}),
-      platform.run(["flags:remove", app], {}),
+      platform.run(["flags:remove", app, "--force"], {}),
       platform.run(["buffer:remove", `${app}.payments`], {}),
     ]);
     rmSync(folder, { recursive: true, force: true });
