@@ -287,6 +287,11 @@ test(
   limitMs,
 );
 
+test("a drill of a platform that has apps of its own has to be meant", async () => {
+  const { code, stderr } = await platform.nines("drill", "--here");
+  expect([code, stderr]).toEqual([64, expect.stringMatching(/hello, snake would be drilled.*\n.*--yes/)]);
+});
+
 test(
   "a destroyed app is gone, with all its instances",
   async () => {
