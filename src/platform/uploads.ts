@@ -1,15 +1,6 @@
 /** Uploaded sources, by sha256: there whole and verified, or not there. */
 import { createHash, randomUUID } from "node:crypto";
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { NinesError, systemCode, toError } from "../std/errors.ts";
@@ -36,7 +27,7 @@ export async function receiveUpload(home: Home, upload: Upload): Promise<void> {
   try {
     await writeBody(temporary, upload);
     renameSync(temporary, home.upload(upload.sha256));
-    flushFolder(home.uploads);
+    await flushFolder(home.uploads);
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
@@ -113,12 +104,15 @@ function explain(error: unknown): unknown {
   });
 }
 
-/** A rename is only there for good once its folder is on the disk. */
-function flushFolder(path: string): void {
-  const folder = openSync(path, "r");
+/**
+ * A rename is only there for good once its folder is on the disk. Waited for beside everything else: on a disk that
+ * others write to it takes seconds, and a controller that stands still so long is taken for hung.
+ */
+async function flushFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
   try {
-    fsyncSync(folder);
+    await folder.sync();
   } finally {
-    closeSync(folder);
+    await folder.close();
   }
 }
