@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, () => Promise<number>>> = {
   metrics: async () => (await import("../bench/metrics.ts")).benchMetrics(names),
   start: async () => (await import("../bench/start.ts")).benchStart(),
   alerts: async () => (await import("../bench/alerts.ts")).benchAlerts(),
+  drill: async () => (await import("../bench/drill.ts")).benchDrill(names),
   flow: async () => (await import("../bench/flow.ts")).benchFlow(),
 };
 
