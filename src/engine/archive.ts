@@ -54,14 +54,19 @@ export async function unpack(
   });
   const closed = new Promise<void>((resolve) => sink.on("close", () => resolve()));
   sink.on("error", fail);
+  let isBehind = false;
+  sink.on("eof", () => {
+    isBehind = true;
+  });
   const gunzip = createGunzip();
   source.on("error", (error) => gunzip.destroy(error));
   try {
-    // Bytes after the end of the archive are no entry, so all of them are counted too.
+    // Bytes behind the end of the archive are no entry, and are counted all the same, which is all that is done with them.
     let inflated = 0;
     for await (const chunk of source.pipe(gunzip) as AsyncIterable<Buffer>) {
       inflated += chunk.length;
       if (inflated > limits.bytesMax + limits.filesMax * 1_024) throw tooManyBytes(limits);
+      if (isBehind) continue;
       if (!sink.write(chunk)) await Promise.race([failed, once(sink, "drain")]);
       if (refused) await failed;
     }
