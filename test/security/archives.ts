@@ -18,6 +18,17 @@ export function pack(entries: readonly Entry[]): Buffer {
   return gzipSync(Buffer.concat([...blocks, Buffer.alloc(blockBytes * 2)]));
 }
 
+/** Small, and what comes out of it never ends: zeros behind the archive, or the same small file again and again. */
+export function bomb(of: "bytes" | "entries"): Buffer {
+  const piece =
+    of === "bytes" ? Buffer.alloc(2 ** 26) : Buffer.concat(Array(1_000).fill(toHeader({ path: "a" })));
+  const times = of === "bytes" ? 72 : 202;
+  const honest = toHeader({ path: "Procfile", body: "web: true\n" });
+  const first = gzipSync(Buffer.concat([honest, pad(Buffer.from("web: true\n"))]));
+  // Pieces that are packed one by one are unpacked as one.
+  return Buffer.concat([first, ...Array<Buffer>(times).fill(gzipSync(piece))]);
+}
+
 function toHeader({ path, type = "0", link = "", body = "", size = Buffer.byteLength(body) }: Entry): Buffer {
   const header = Buffer.alloc(blockBytes);
   const octal = (value: number, at: number, length: number) =>

@@ -4,20 +4,33 @@
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { connect } from "node:net";
+import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { startBus } from "../../src/bus/bus.ts";
+import { systemClock } from "../../src/std/clock.ts";
+import { createLog } from "../../src/std/log.ts";
 import { headers as names } from "../../src/wire/api.ts";
 import { type Platform, startPlatform, until } from "../harness.ts";
-import { type Entry, pack } from "./archives.ts";
+import { short } from "../length.ts";
+import { bomb, type Entry, pack } from "./archives.ts";
+import { type Ask, ask as askOf, json, rawStatus } from "./asks.ts";
+import { List } from "./list.ts";
 
 const limitMs = 120_000;
-const server = `require("node:http").createServer((request, response) => {
+const ask = (path: string, given?: Ask) => askOf(platform, path, given);
+/** An app that does whatever it is told to, from the inside. */
+const server = `require("node:http").createServer(async (request, response) => {
+  if (request.url === "/do") {
+    let code = "";
+    for await (const chunk of request) code += chunk;
+    try { return response.end("did it: " + String(await eval(code)).slice(0, 100)); }
+    catch (error) { return response.end("refused: " + error.code); }
+  }
   if (request.url === "/env") return response.end(JSON.stringify(process.env));
   response.end(JSON.stringify(request.headers));
 }).listen(process.env.PORT);
 `;
-const tried: [what: string, stoppedBy: string][] = [];
+const tried = new List();
 let platform: Platform;
 let token: string;
 /** What the attacker's own app was given. */
@@ -27,14 +40,19 @@ beforeAll(async () => {
   platform = await startPlatform();
   token = readFileSync(platform.home.token, "utf8").trim();
   const source = platform.app("mallory", { Procfile: "web: node server.js\n", "server.js": server });
-  await platform.must("apps:create", "bank");
+  await platform.must(
+    "deploy",
+    platform.app("bank", { Procfile: "web: node server.js\n", "server.js": server }),
+    "-a",
+    "bank",
+  );
+  await platform.must("config:set", "VAULT=open-sesame", "-a", "bank");
   await platform.must("buffer:set", "bank.charges", "http://127.0.0.1:9/");
   await platform.must("deploy", source, "-a", "mallory");
   own = JSON.parse((await platform.fetch("mallory", { path: "/env" })).body) as Record<string, string>;
 }, limitMs);
 
 afterAll(async () => {
-  console.log(tried.map(([what, by]) => `${what.padEnd(64)} ${by}`).join("\n"));
   await platform?.[Symbol.asyncDispose]();
 }, limitMs);
 
@@ -66,24 +84,17 @@ test(
       const body = pack([{ path: "Procfile", body: "web: true\n" }, ...entries]);
       const sent = await ask(`/v1/apps/${app}/deploys`, {
         method: "POST",
-        headers: { [names.contentSha256]: createHash("sha256").update(body).digest("hex") },
+        headers: toHash(body),
         body,
       });
       if (sent.status === 400 || sent.status === 413) {
         expect(await sent.text()).toMatch(reason);
-        tried.push([`upload: ${what}`, "refused before it is kept"]);
+        tried.add(`upload: ${what}`, "refused before it is kept");
         continue;
       }
       expect(sent.status).toBe(202);
-      const said = await until(`the build of ${app} has failed`, 30_000, async () => {
-        const reply = (await (await ask(`/v1/apps/${app}/rollout`)).json()) as {
-          rollout: { state: string; reason?: string } | null;
-        };
-        return reply.rollout?.state === "failed" ? JSON.stringify(reply) : undefined;
-      });
-      const log = (await platform.nines("logs", "-a", app)).stdout;
-      expect(said + log).toMatch(reason);
-      tried.push([`upload: ${what}`, "refused by the builder, which runs without rights"]);
+      expect(await failure(app)).toMatch(reason);
+      tried.add(`upload: ${what}`, "refused by the builder, which runs without rights");
     }
     for (const place of [platform.folder, platform.home.root, "/tmp"]) {
       expect(existsSync(join(place, "evil.txt"))).toBe(false);
@@ -91,6 +102,39 @@ test(
   },
   limitMs,
 );
+
+test.skipIf(short)(
+  "an archive that inflates without end, and one of entries without end, are bounded",
+  async () => {
+    for (const [what, body] of [
+      ["a bomb: 4 MB that inflate to more than 4 GiB", bomb("bytes")],
+      ["a bomb: more than 200,000 entries", bomb("entries")],
+    ] as const) {
+      const app = `bomb-${body.length}`;
+      await platform.must("apps:create", app);
+      const sent = await ask(`/v1/apps/${app}/deploys`, { method: "POST", headers: toHash(body), body });
+      const isKept = sent.status === 202;
+      expect(isKept ? await failure(app) : await sent.text()).toMatch(/(holds|has) more than/);
+      tried.add(
+        `upload: ${what}`,
+        isKept ? "refused by the builder, at the bound" : "refused before it is kept",
+      );
+    }
+  },
+  limitMs,
+);
+
+test("an upload under another name than its content's is refused", async () => {
+  await platform.must("apps:create", "liar");
+  const body = pack([{ path: "Procfile", body: "web: true\n" }]);
+  const names_ = ["../../../token", "0".repeat(64), "A".repeat(64)];
+  for (const name of names_) {
+    const headers = { [names.contentSha256]: name };
+    const { status } = await ask("/v1/apps/liar/deploys", { method: "POST", headers, body });
+    expect([name, status]).toEqual([name, 400]);
+  }
+  tried.add("upload: a name with ../, another content's hash", "400, the hash is worked out again");
+});
 
 test("a wrong token opens nothing, whatever it resembles", async () => {
   const guesses = [
@@ -109,15 +153,12 @@ test("a wrong token opens nothing, whatever it resembles", async () => {
     expect(reply.status).toBe(401);
     expect(await reply.text()).not.toContain(token);
   }
-  tried.push([
+  tried.add(
     `API: ${guesses.length} guessed tokens, an app's own credential among them`,
     "401, compared in constant time",
-  ]);
+  );
   expect((await ask("/v1/apps/bank/config", { token: own.NINES_API_TOKEN ?? "" })).status).toBe(401);
-  tried.push([
-    "API: another app's config with an app's credential",
-    "401, the credential opens /v1/app/ alone",
-  ]);
+  tried.add("API: another app's config with an app's credential", "401, the credential opens /v1/app/ alone");
 });
 
 test("an app's credential opens nothing that is another app's", async () => {
@@ -135,12 +176,136 @@ test("an app's credential opens nothing that is another app's", async () => {
   for (const [what, path, init] of attempts) {
     const { status } = await ask(path, { token: mine, ...init });
     expect({ what, status }).toEqual({ what, status: 403 });
-    tried.push([`app: ${what}`, "403, not shared"]);
+    tried.add(`app: ${what}`, "403, not shared");
   }
   // A topic's name cannot climb, either.
   const climbing = await ask("/v1/app/topics/..%2Fnines.instances", { token: mine, ...json({ a: "1" }) });
   expect(climbing.status).toBeGreaterThanOrEqual(400);
-  tried.push(["app: a topic's name with ../", `${climbing.status}, not a name`]);
+  tried.add("app: a topic's name with ../", `${climbing.status}, not a name`);
+});
+
+test("a viewer's token reads no secret, and changes nothing", async () => {
+  const { token: viewer } = (await (
+    await ask("/v1/tokens", json({ name: "eve", role: "viewer" }))
+  ).json()) as { token: string };
+  // Each controller learns of it by itself.
+  for (let known = 0; known < 20; ) {
+    const { status } = await ask("/v1/apps/bank", { token: viewer });
+    known = status === 200 ? known + 1 : 0;
+    expect([200, 401]).toContain(status);
+  }
+  const paths = ["/v1/apps/bank/config", "/v1/apps/bank/%63onfig", "/v1/apps/bank/config/", "/v1/tokens"];
+  for (const path of paths) {
+    const reply = await ask(path, { token: viewer });
+    expect([path, reply.status === 403 || reply.status === 404]).toEqual([path, true]);
+    expect(await reply.text()).not.toContain("open-sesame");
+  }
+  tried.add(
+    "API: an app's config with a viewer's token, in other spellings too",
+    "403, not a viewer's to read",
+  );
+  const open = [
+    "/v1/apps",
+    "/v1/apps/bank",
+    "/v1/apps/bank/releases",
+    "/v1/apps/bank/ps",
+    "/v1/apps/bank/rollout",
+  ];
+  for (const path of open) {
+    expect(await (await ask(path, { token: viewer })).text()).not.toContain("open-sesame");
+  }
+  tried.add("API: config values in what a viewer may read (releases, ps, rollouts)", "they are not in it");
+  const changes = ["/v1/apps/bank/restart", "/v1/apps/bank/rollback", "/v1/tokens"];
+  for (const path of changes) {
+    expect([path, (await ask(path, { token: viewer, ...json({}) })).status]).toEqual([path, 403]);
+  }
+  tried.add("API: changes with a viewer's token", "403");
+});
+
+test.skipIf(process.getuid?.() !== 0)("an app's process reaches nothing that is not its own", async () => {
+  const [bank] = await platform.ps("bank");
+  const folder = readlinkSync(`/proc/${bank?.pid}/cwd`);
+  const { home } = platform;
+  const quoted = (path: string) => JSON.stringify(path);
+  const read = (path: string) => `require("fs").readFileSync(${quoted(path)})`;
+  const attempts: readonly (readonly [string, string, string])[] = [
+    ["reads the admin's token", read(home.token), "file mode"],
+    ["reads the platform's secret", read(home.secret), "file mode"],
+    ["reads the database's password", read(home.databasePassword), "file mode"],
+    [
+      "reads the environment of another app's process",
+      read(`/proc/${bank?.pid}/environ`),
+      "a user for each app",
+    ],
+    ["reads another app's files", read(join(folder, "server.js")), "a user for each app"],
+    [
+      "writes into another app's folder",
+      `require("fs").writeFileSync(${quoted(join(folder, "x"))}, "x")`,
+      "a user for each app",
+    ],
+    ["kills another app's process", `process.kill(${bank?.pid}, "SIGKILL")`, "a user for each app"],
+    [
+      "speaks to the kernel's socket",
+      `new Promise((y, n) => require("net").connect(${quoted(home.kernelSocket)}, y).on("error", n))`,
+      "file mode",
+    ],
+    [
+      "changes every app's flags",
+      `require("fs").appendFileSync(${quoted(own.NINES_FLAGS ?? own.NINES_FLAGS_FILE ?? join(home.root, "flags/flags.json"))}, "x")`,
+      "file mode",
+    ],
+    ["becomes root", "process.setuid(0)", "no rights"],
+  ];
+  for (const [what, code, by] of attempts) {
+    const { body } = await platform.fetch("mallory", { method: "POST", path: "/do", body: code });
+    expect([what, body]).toEqual([what, expect.stringMatching(/^refused: (EACCES|EPERM)$/)]);
+    tried.add(`process: an app ${what}`, `refused, ${by}`);
+  }
+  expect((await platform.ps("bank"))[0]?.pid).toBe(bank?.pid);
+});
+
+test("an app's secret opens no topic of another on the brokers themselves", async () => {
+  const brokers = (own.NINES_BUS_BROKERS ?? "").split(",").map((text) => {
+    const [, id = "", host = "", port] = /^([^=]+)=(.+):(\d+)$/.exec(text) ?? [];
+    return { id, host, port: Number(port) };
+  });
+  const words = {
+    secret: own.NINES_BUS_SECRET ?? "",
+    sender: "mallory",
+    clock: systemClock,
+    random: Math.random,
+  };
+  const quiet = createLog({}, () => {});
+  await using bus = await startBus({ brokers: async () => brokers, log: quiet, ...words });
+  await bus.publish("mallory.own", { a: "1" }, { deadlineMs: 10_000 });
+  for (const topic of ["bank.orders", "nines.instances"]) {
+    await expect(bus.publish(topic, { a: "1" }, { deadlineMs: 3_000 })).rejects.toThrow();
+  }
+  let heard = 0;
+  await using _hearing = bus.subscribe("bank.orders", "mallory", () => {
+    heard++;
+  });
+  const secret = readFileSync(platform.home.secret, "utf8").trim();
+  await using owner = await startBus({
+    ...words,
+    brokers: async () => brokers,
+    log: quiet,
+    secret,
+    sender: "owner",
+  });
+  let own_ = 0;
+  await using hearing = owner.subscribe("bank.orders", "owner", () => {
+    own_++;
+  });
+  await hearing.whenJoined(10_000);
+  await owner.publish("bank.orders", { a: "1" }, { deadlineMs: 10_000 });
+  await until("the owner hears it", 10_000, () => own_ > 0);
+  await Bun.sleep(300);
+  expect(heard).toBe(0);
+  tried.add(
+    "bus: an app publishes to, and subscribes to, another's topic and the platform's",
+    "E_UNAUTHORIZED by every broker",
+  );
 });
 
 test("a web page from elsewhere reaches nothing, not even with a name that leads here", async () => {
@@ -158,7 +323,7 @@ test("a web page from elsewhere reaches nothing, not even with a name that leads
       ...headers,
     });
     expect({ what, status }).toEqual({ what, status: 403 });
-    tried.push([`browser: ${what}`, "403, even with the right token"]);
+    tried.add(`browser: ${what}`, "403, even with the right token");
   }
 });
 
@@ -175,7 +340,7 @@ test("no header and no path writes a line of its own into a log or an answer", a
   for (const [what, line, headers] of raw) {
     const status = await rawStatus(platform.port, line, { Host: "mallory.localhost", ...headers });
     expect([200, 400]).toContain(status);
-    tried.push([`router: ${what}`, status === 400 ? "400, refused" : "kept within its field"]);
+    tried.add(`router: ${what}`, status === 400 ? "400, refused" : "kept within its field");
   }
   const lines = platform.log("apps/mallory.log").split("\n");
   expect(lines.filter((one) => one.startsWith(mark))).toEqual([]);
@@ -183,10 +348,10 @@ test("no header and no path writes a line of its own into a log or an answer", a
     headers: { Via: "x", Connection: "close, X-Forwarded-For" },
   });
   expect((JSON.parse(answered.body) as Record<string, string>)["x-forwarded-for"]).toBeDefined();
-  tried.push([
+  tried.add(
     "router: Connection names X-Forwarded-For, to have it taken away",
     "it is the router's own, and stays",
-  ]);
+  );
 });
 
 test("what the API is asked by name stays a name", async () => {
@@ -194,7 +359,7 @@ test("what the API is asked by name stays a name", async () => {
     const { status } = await ask(`/v1/apps/${name}`);
     expect([400, 404]).toContain(status);
   }
-  tried.push(["API: app names with ../, null bytes, slashes", "400 or 404, not a name"]);
+  tried.add("API: app names with ../, null bytes, slashes", "400 or 404, not a name");
 });
 
 test("secrets are files of their owner alone, and in no process's arguments", async () => {
@@ -207,36 +372,24 @@ test("secrets are files of their owner alone, and in no process's arguments", as
     const argv = readFileSync(`/proc/${pid}/cmdline`, "utf8");
     for (const secret of secrets) expect(argv).not.toContain(secret);
   }
-  tried.push(["files: token, secrets, the kernel's socket", "0600; never in argv"]);
+  tried.add("files: token, secrets, the kernel's socket", "0600; never in argv");
 });
 
-interface Ask extends RequestInit {
-  readonly token?: string;
+test("the list in docs/security.md is the one that was tried", () => {
+  tried.check(join(import.meta.dir, "../../docs/security.md"));
+});
+
+function toHash(body: Buffer): Record<string, string> {
+  return { [names.contentSha256]: createHash("sha256").update(body).digest("hex") };
 }
 
-function ask(path: string, { token: given = token, headers, ...init }: Ask = {}): Promise<Response> {
-  return fetch(`http://127.0.0.1:${platform.apiPort}${path}`, {
-    ...init,
-    headers: { Authorization: `Bearer ${given}`, ...(headers as Record<string, string>) },
+/** What is said of a build that failed. */
+async function failure(app: string): Promise<string> {
+  const said = await until(`the build of ${app} has failed`, 60_000, async () => {
+    const reply = (await (await ask(`/v1/apps/${app}/rollout`)).json()) as {
+      rollout: { state: string; reason?: string } | null;
+    };
+    return reply.rollout?.state === "failed" ? JSON.stringify(reply) : undefined;
   });
-}
-
-function json(value: unknown): RequestInit {
-  return { method: "POST", body: JSON.stringify(value), headers: { "Content-Type": "application/json" } };
-}
-
-/** Says a request by hand; 0 when the connection was closed without an answer. */
-function rawStatus(port: number, line: string, headers: Record<string, string>): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1");
-    let text = "";
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-    socket.setTimeout(20_000, () => socket.destroy(new Error(`no answer to ${line}`)));
-    socket.on("data", (bytes: Buffer) => {
-      text += bytes.toString("latin1");
-    });
-    socket.on("error", reject);
-    socket.on("close", () => resolve(Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1] ?? 0)));
-    socket.write(`${line}\r\n${lines.join("")}Connection: close\r\n\r\n`);
-  });
+  return said + (await platform.nines("logs", "-a", app)).stdout;
 }
