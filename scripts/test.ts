@@ -37,6 +37,7 @@ const suites: readonly Suite[] = [
   { name: "programs", command: bun("test/programs"), limitMs: 4 * minute },
   { name: "security", command: bun("test/security", "--timeout", "120000"), limitMs: 3 * minute },
   { name: "drill", command: bun("test/drill", "--timeout", "300000"), limitMs: 5 * minute },
+  { name: "disk", command: bun("test/disk", "--timeout", "120000"), limitMs: 2 * minute },
   { name: "fresh", command: ["bash", "test/fresh.sh"], limitMs: 4 * minute },
 ];
 
