@@ -11,6 +11,7 @@ import { createLog, type Log } from "../std/log.ts";
 import { type Home, toHome } from "../wire/home.ts";
 import type { PartFile, PartKind } from "../wire/part.ts";
 import { type Config, parseConfig } from "./config.ts";
+import { isLateWrite } from "./late-write.ts";
 
 export const beatIntervalMs = 250;
 const announceIntervalMs = 1_000;
@@ -44,7 +45,11 @@ export async function runPart(kind: PartKind, id: string, main: Main): Promise<n
     log.error(event, { code: systemCode(error), message: error.message, stack: error.stack });
     process.exit(1);
   };
-  process.on("uncaughtException", crash("uncaught_exception"));
+  const crashUncaught = crash("uncaught_exception");
+  process.on("uncaughtException", (error) => {
+    if (isLateWrite(error)) log.warn("late_write", { message: error.message });
+    else crashUncaught(error);
+  });
   process.on("unhandledRejection", crash("unhandled_rejection"));
   beat(home.beat(id));
 
