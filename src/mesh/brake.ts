@@ -23,7 +23,7 @@ const suspect = { factor: 2, ms: 20 } as const;
 /** The time of answers that the limit aims at: some requests wait for another one, so that no instance idles. */
 const aim = { factor: 1.25, ms: 3 } as const;
 /** For each routable instance: with fewer inside, nothing is a queue. */
-const insideMin = 10;
+const insideMin = 15;
 /** So many windows in a row look like a queue, and by so much the requests inside have become more, or the most there may be. */
 const windowsMin = 3;
 const growthMin = 1.5;
