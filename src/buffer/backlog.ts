@@ -66,9 +66,9 @@ export class Backlog {
   /** Where a reader may begin from now on. */
   place(): Place {
     if (this.#dropped) return this.#place;
-    const { after, late } = this.#cursor;
+    const { after, late, unseen } = this.#cursor;
     const lowest = Math.min(this.#order.lowest(), this.#options.sweep.lowest());
-    return { era: this.#place.era, cursor: { after: Math.min(after, lowest - 1), late } };
+    return { era: this.#place.era, cursor: { after: Math.min(unseen?.before ?? after, lowest - 1), late } };
   }
 
   /** What it knew is of no use any more: `restart` is due, when nothing is under way. */

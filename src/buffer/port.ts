@@ -38,6 +38,11 @@ export interface Cursor {
   readonly after: number;
   /** Each with an id below which it has none. */
   readonly late: ReadonlyMap<string, number>;
+  /**
+   * Of the last look: transactions from `horizon` on, which it could not know of, may add writes down to `before`.
+   * Left out: there was none.
+   */
+  readonly unseen?: { readonly before: number; readonly horizon: string };
 }
 
 export const startCursor: Cursor = { after: 0, late: new Map() };

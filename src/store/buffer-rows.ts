@@ -16,6 +16,7 @@ export interface WriteRow {
 /** The one row of buffer_fetch. */
 export interface FetchRow {
   readonly under_way: string | null;
+  readonly next_horizon: string;
   /** A JSON array of what `Fields` are. */
   readonly writes: string | null;
   readonly bodies: Uint8Array | null;
@@ -63,15 +64,19 @@ export function toParameters(writes: readonly NewWrite[], hints: readonly string
 
 export function toFetched(row: FetchRow, cursor: Cursor): Fetched {
   const writes = toWrites(row);
+  const { after } = cursor;
+  const before = cursor.unseen?.before ?? after;
   const last = writes.at(-1)?.id ?? 0;
-  // One that is new here began after the last look, and so with ids above all that could be seen then.
+  // One that is new here was unseen until now: it has none up to what the look before the last one could see.
   const underWay = row.under_way?.split(",") ?? [];
-  const late = new Map(underWay.map((tx) => [tx, cursor.late.get(tx) ?? cursor.after]));
-  if (row.more && last <= cursor.after) {
-    // Not all of those that have ended: the rest of them comes next.
+  const late = new Map(underWay.map((tx) => [tx, cursor.late.get(tx) ?? before]));
+  let unseen = { before: after, horizon: row.next_horizon };
+  if (row.more && last <= after) {
+    // Not all that was passed: the rest of it comes next.
     for (const [tx, floor] of cursor.late) if (!late.has(tx)) late.set(tx, Math.max(floor, last));
+    if (cursor.unseen !== undefined) unseen = { ...cursor.unseen, before: Math.max(before, last) };
   }
-  return { writes, cursor: { after: Math.max(last, cursor.after), late }, full: row.more };
+  return { writes, cursor: { after: Math.max(last, after), late, unseen }, full: row.more };
 }
 
 function toWrites(row: FetchRow): StoredWrite[] {

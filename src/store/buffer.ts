@@ -30,6 +30,8 @@ interface HoldRow {
 const insert = "select * from nines.buffer_write($1, $2, $3, $4, $5, $6, $7, $8) as unknown";
 /** Of the bodies that a fetch brings at once, but for the last. */
 const fetchBytesMax = 4 * 1024 * 1024;
+/** Of a reader that begins: no transaction is beyond it. */
+const noHorizon = "18446744073709551615";
 /** A full target is counted no further than this. */
 const countMax = 10_000_000;
 
@@ -111,7 +113,8 @@ export function createRelayStore(database: Database, now: () => number): RelaySt
         "fetch writes",
         (sql) => sql<FetchRow[]>`
           select * from nines.buffer_fetch(${target}, ${cursor.after}, ${toArray([...cursor.late.keys()])},
-            ${toArray([...cursor.late.values()])}, ${limit}, ${fetchBytesMax})`,
+            ${toArray([...cursor.late.values()])}, ${cursor.unseen?.before ?? cursor.after},
+            ${cursor.unseen?.horizon ?? noHorizon}, ${limit}, ${fetchBytesMax})`,
       );
       return toFetched(row as FetchRow, cursor);
     },

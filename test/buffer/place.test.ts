@@ -50,7 +50,11 @@ async function costOf(client: Client, { after, late }: Cursor): Promise<number> 
   await client.query("begin");
   const before = await count();
   const parameters = [after, [...late.keys()], [...late.values()]];
-  await client.query("select * from nines.buffer_fetch('pay', $1, $2, $3, 256, 4000000)", parameters);
+  const horizon = "pg_snapshot_xmax(pg_current_snapshot())::text";
+  await client.query(
+    `select * from nines.buffer_fetch('pay', $1, $2, $3, $1, ${horizon}, 256, 4000000)`,
+    parameters,
+  );
   const looked = (await count()) - before;
   await client.query("commit");
   return looked;
@@ -164,3 +168,40 @@ test("writes that a crash has brought back below where a relay had come are deli
     return (rows[0] as { count: number }).count === 0;
   });
 }, 120_000);
+
+// Snapshots list what is under way only up to the last that has ended: who began after it is in none, and may have drawn
+// an id between those of a group that is read meanwhile.
+test("a write is not passed whose transaction began while a group was written, and ends after it", async () => {
+  const delivered: string[] = [];
+  await using here = await scene(async ({ write }) => {
+    delivered.push(Buffer.from(write.body).toString());
+    return { kind: "delivered" };
+  });
+  here.start("relay.1");
+  const client = await here.connect();
+  await client.query(`create function slow_write() returns trigger language plpgsql as $$
+    begin if convert_from(new.body, 'utf8') like 'slow%' then perform pg_sleep(0.4); end if; return new; end $$`);
+  await client.query(
+    "create trigger slow_write before insert on nines.buffer_writes for each row execute function slow_write()",
+  );
+  await here.buffer.write("pay", "first");
+  await until("the relay reads", 30_000, () => delivered.includes("first"));
+  for (let round = 0; round < 3; round++) {
+    const late = await here.connect();
+    await late.query("begin");
+    // Until what was delivered is removed: no other transaction should end in between.
+    await systemClock.sleep(200);
+    const group = ["low", "slow", "high"].map((name) => here.buffer.write("pay", `${name} ${round}`));
+    await systemClock.sleep(150);
+    await here.buffer.write("pay", `late ${round}`, { tx: late });
+    await Promise.all(group);
+    await until("the group arrives", 30_000, () => delivered.includes(`high ${round}`));
+    // Seen under way by none, by some, or by many looks.
+    if (round > 0) await here.buffer.write("pay", `between ${round}`);
+    if (round > 0) await until("looks go on", 30_000, () => delivered.includes(`between ${round}`));
+    if (round > 1) await systemClock.sleep(1_500);
+    await late.query("commit");
+    await until("the late one arrives", 10_000, () => delivered.includes(`late ${round}`));
+  }
+  expect(new Set(delivered).size).toBe(delivered.length);
+});
