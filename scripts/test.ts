@@ -76,21 +76,20 @@ for (const suite of suites) {
   results.push(await run(suite));
 }
 // In the order of the suites, each as it was when it ran last.
-const known = new Map([...earlier, ...results].map((one) => [one.name, one]));
+const all = [...new Map([...earlier, ...results].map((one) => [one.name, one])).values()];
 for (const one of earlier)
   for (const line of one.failures) console.log(`failed the first time: ${one.name}: ${line}`);
-results.splice(0, Number.POSITIVE_INFINITY, ...known.values());
 mkdirSync(dirname(memory), { recursive: true });
-writeFileSync(memory, JSON.stringify(results));
-const sum = (key: "passed" | "failed") => results.reduce((total, result) => total + result[key], 0);
+writeFileSync(memory, JSON.stringify(all));
+const sum = (key: "passed" | "failed") => all.reduce((total, result) => total + result[key], 0);
 console.log("");
-for (const { name, passed, failed, seconds } of results) {
+for (const { name, passed, failed, seconds } of all) {
   console.log(
     `${name.padEnd(10)} ${String(passed).padStart(5)} passed ${String(failed).padStart(4)} failed ${seconds.toFixed(0).padStart(5)} s`,
   );
 }
 // Once more, where a reader of a long log looks first.
-for (const { name, failures } of results) for (const line of failures) console.log(`${name}: ${line}`);
+for (const { name, failures } of all) for (const line of failures) console.log(`${name}: ${line}`);
 console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
 process.exitCode = sum("failed") === 0 ? 0 : 1;
 
