@@ -105,7 +105,7 @@ test(
   async () => {
     for (const app of ["empty-one", "empty-two"]) {
       await platform.must("apps:create", app);
-      expect((await platform.fetch(app)).status).toBe(503);
+      await until(`a router knows ${app}`, waitMs, async () => (await platform.fetch(app)).status === 503);
     }
     await until("two apps have H14 or the like", waitMs, async () => {
       const affected = await series("errors.apps", "10s");
