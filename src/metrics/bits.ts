@@ -17,6 +17,10 @@ export class BitWriter {
 
   /** A whole number that is not negative, in `count` bits, 53 at most. */
   bits(value: number, count: number): void {
+    if (count <= longRun) {
+      if (count > 0) this.#put(value, count);
+      return;
+    }
     let rest = value;
     let left = count;
     while (left > longRun) {
@@ -35,15 +39,22 @@ export class BitWriter {
     this.bits(value, length);
   }
 
+  /** `k` is 20 at most. */
   rice(value: number, k: number): void {
-    const quotient = Math.floor(value / 2 ** k);
+    // Nearly all numbers are small, and shifts many times as fast as powers and remainders.
+    const quotient = value < 2 ** 31 ? value >>> k : longRun;
     if (quotient >= longRun) {
       this.#put(2 ** longRun - 1, longRun);
       this.bits(value, wholeBits);
       return;
     }
-    this.#put(2 ** (quotient + 1) - 2, quotient + 1);
-    if (k > 0) this.#put(value % 2 ** k, k);
+    const rest = value & ((1 << k) - 1);
+    if (quotient + 1 + k <= longRun) {
+      this.#put((((2 << quotient) - 2) << k) | rest, quotient + 1 + k);
+      return;
+    }
+    this.#put((2 << quotient) - 2, quotient + 1);
+    if (k > 0) this.#put(rest, k);
   }
 
   /** Fills the last byte. */
@@ -91,6 +102,7 @@ export class BitReader {
   }
 
   bits(count: number): number {
+    if (count <= longRun) return count > 0 ? this.#take(count) : 0;
     let value = 0;
     let left = count;
     while (left > longRun) {
@@ -112,13 +124,13 @@ export class BitReader {
       return this.bits(wholeBits);
     }
     this.#filled -= ones + 1;
-    return k > 0 ? ones * 2 ** k + this.#take(k) : ones;
+    return k > 0 ? (ones << k) | this.#take(k) : ones;
   }
 
   #take(count: number): number {
     this.#fill();
     this.#filled -= count;
-    return (this.#held >>> this.#filled) & (2 ** count - 1);
+    return (this.#held >>> this.#filled) & ((1 << count) - 1);
   }
 
   /** To 25 bits and more. */

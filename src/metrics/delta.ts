@@ -77,10 +77,8 @@ function toHistogramSample(key: string, now: Buckets, said: Said, all: boolean):
   const known = said.histogram!;
   const buckets: number[] = [];
   now.each((index, total) => {
-    const before = known.get(index);
-    if (!all && before === total) return;
-    known.fill(index, total - before);
-    buckets.push(index, total);
+    const before = known.put(index, total);
+    if (all || before !== total) buckets.push(index, total);
   });
   said.value = now.count;
   return { kind: "histogram", key, sum: now.sum, zero: now.zero, buckets };

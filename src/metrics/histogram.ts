@@ -51,6 +51,16 @@ export class Histogram {
     this.#raise(toPlace(index), times);
   }
 
+  /** Sets one bucket to a total, and returns what it was before. */
+  put(index: number, total: number): number {
+    const at = this.#place(toPlace(index));
+    const before = this.#buckets[at]!;
+    if (total === before) return before;
+    if (total > 0xffff && this.#buckets.BYTES_PER_ELEMENT < 8) this.#widen(total);
+    this.#buckets[at] = total;
+    return before;
+  }
+
   merge(other: Histogram): void {
     this.count += other.count;
     this.sum += other.sum;

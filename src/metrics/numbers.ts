@@ -86,7 +86,7 @@ function packWhole(
     if (isNew || !isSparse) bits.bits(toWhole(values[i]!, scale) - least, width);
   }
   bits.end();
-  writer.copy(bits.bytes.subarray(0, bits.length));
+  writer.copy(bits.bytes, 0, bits.length);
 }
 
 /** Under which all are whole, and can be doubled exactly; undefined when there is none. */

@@ -35,10 +35,11 @@ export class Writer {
     this.length = this.#bytes.writeDoubleLE(value, this.length);
   }
 
-  copy(from: Uint8Array): void {
-    if (this.length + from.length > this.#bytes.length) this.#grow(from.length);
-    this.#bytes.set(from, this.length);
-    this.length += from.length;
+  /** Mostly a few bytes, which is why no view is made of them. */
+  copy(from: Uint8Array, start: number, end: number): void {
+    if (this.length + end - start > this.#bytes.length) this.#grow(end - start);
+    const bytes = this.#bytes;
+    for (let at = start; at < end; at++) bytes[this.length++] = from[at]!;
   }
 
   /** A copy of all that was written; begins anew. */

@@ -7,12 +7,15 @@ import type { HistogramSample, Report } from "./report.ts";
 
 /** One series of one process. */
 export interface Tracked<Series> {
+  readonly key: string;
   readonly series: Series;
   /** Its last total, or level. */
   value: number;
   readonly histogram: Histogram | undefined;
   /** The last complete round that named it. */
   round: number;
+  /** What the process named after it the last time. */
+  next: Tracked<Series> | undefined;
 }
 
 export class Process<Series> {
@@ -21,7 +24,8 @@ export class Process<Series> {
   readonly release: string | undefined;
   heardAt: number;
   seq = -1;
-  readonly tracked = new Map<string, Tracked<Series>>();
+  readonly #tracked = new Map<string, Tracked<Series>>();
+  #named: Tracked<Series> | undefined;
   /** A later start of the same part was heard of: its gauges are the other's now. */
   superseded = false;
   /** True once all that it measures is known, so that what is new counts from nothing. */
@@ -35,6 +39,48 @@ export class Process<Series> {
     this.release = report.release;
     this.heardAt = now;
     this.isKnown = report.upMs <= listeningMs;
+  }
+
+  /** How many series it has. */
+  get size(): number {
+    return this.#tracked.size;
+  }
+
+  /** All its series. */
+  all(): Iterable<Tracked<Series>> {
+    return this.#tracked.values();
+  }
+
+  /** Its series of that key. They are named in the same order each second: to compare is less work than to look up. */
+  find(key: string): Tracked<Series> | undefined {
+    const next = this.#named?.next;
+    const found = next !== undefined && next.key === key ? next : this.#tracked.get(key);
+    if (found !== undefined) this.#name(found);
+    return found;
+  }
+
+  add(tracked: Tracked<Series>): void {
+    this.#tracked.set(tracked.key, tracked);
+    this.#name(tracked);
+  }
+
+  /** Forgets the series of these keys. */
+  drop(keys: Iterable<string>): void {
+    for (const key of keys) this.#tracked.delete(key);
+    // None of them is to be found as the one that comes next.
+    for (const tracked of this.#tracked.values()) tracked.next = undefined;
+    this.#named = undefined;
+  }
+
+  /** Forgets the series that the round did not name. */
+  dropUnnamed(current: number): void {
+    const unnamed = [...this.#tracked.values()].filter(({ round }) => round !== current);
+    if (unnamed.length > 0) this.drop(unnamed.map(({ key }) => key));
+  }
+
+  #name(tracked: Tracked<Series>): void {
+    if (this.#named !== undefined) this.#named.next = tracked;
+    this.#named = tracked;
   }
 
   /** Counts the pages of a complete round; true with the last one, when none was lost. */
@@ -72,10 +118,9 @@ export function growHistogram(known: Histogram, sample: HistogramSample, to: Gro
   for (let at = 0; at + 1 < buckets.length; at += 2) {
     const index = buckets[at]!;
     const total = buckets[at + 1]!;
-    const before = known.get(index);
-    const by = toGrowth(before, total);
-    known.fill(index, total - before);
-    if (by !== 0) to?.fill(index, by);
+    const by = toGrowth(known.put(index, total), total);
+    if (by === 0) continue;
+    to?.fill(index, by);
     added += by;
   }
   known.zero = sample.zero;

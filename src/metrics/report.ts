@@ -123,7 +123,11 @@ function parseHistogram(text: string, from: number, to: number, buckets: number[
     kind: "histogram",
     key: text.slice(from, sumAt - 1),
     sum: Number(text.slice(sumAt, zeroAt - 1)),
-    zero: Number(text.slice(zeroAt, listAt - 1)),
+    // Nearly always.
+    zero:
+      listAt === zeroAt + 2 && text.charCodeAt(zeroAt) === zeroDigit
+        ? 0
+        : Number(text.slice(zeroAt, listAt - 1)),
     buckets,
   };
 }

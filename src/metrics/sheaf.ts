@@ -51,17 +51,17 @@ class Press {
     this.#bits.clear();
     spread.write(this.#bits);
     this.#bits.end();
-    this.copy(number, this.#bits.bytes.subarray(0, this.#bits.length));
+    this.copy(number, this.#bits.bytes, 0, this.#bits.length);
   }
 
-  copy(number: number, packed: Uint8Array): void {
+  copy(number: number, packed: Uint8Array, start: number, end: number): void {
     if (this.#count++ % stride === 0) {
       this.#before.push(this.#last);
       this.#starts.push(this.#writer.length);
     }
     this.#writer.varint(number - this.#last);
-    this.#writer.varint(packed.length);
-    this.#writer.copy(packed);
+    this.#writer.varint(end - start);
+    this.#writer.copy(packed, start, end);
     this.#last = number;
   }
 
@@ -101,8 +101,8 @@ class Cursor {
     this.end = reader.at + length;
   }
 
-  get packed(): Buffer {
-    return this.#reader.bytes.subarray(this.start, this.end);
+  copyTo(press: Press): void {
+    press.copy(this.number, this.#reader.bytes, this.start, this.end);
   }
 
   read(into: Spreading): void {
@@ -206,25 +206,28 @@ export class Sheaf {
     const cursors = old.map((page) => new Cursor(page));
     for (;;) {
       let number = Number.POSITIVE_INFINITY;
-      for (const cursor of cursors) if (cursor.number < number) number = cursor.number;
+      let having = 0;
+      for (const cursor of cursors) {
+        if (cursor.number > number) continue;
+        having = cursor.number === number ? having + 1 : 1;
+        number = cursor.number;
+      }
       if (number === Number.POSITIVE_INFINITY) break;
-      this.#mergeOne(cursors, number);
+      this.#mergeOne(cursors, number, having);
     }
     this.#keep(level + 1, this.#press.take(old[0]!.from, old.at(-1)!.to));
     return true;
   }
 
-  #mergeOne(cursors: readonly Cursor[], number: number): void {
-    const having = cursors.filter((cursor) => cursor.number === number);
-    if (having.length === 1) {
-      this.#press.copy(number, having[0]!.packed);
-      having[0]!.next();
-      return;
-    }
-    for (const cursor of having) {
-      cursor.read(this.#spread);
+  /** So many of them have it. */
+  #mergeOne(cursors: readonly Cursor[], number: number, having: number): void {
+    for (const cursor of cursors) {
+      if (cursor.number !== number) continue;
+      if (having === 1) cursor.copyTo(this.#press);
+      else cursor.read(this.#spread);
       cursor.next();
     }
+    if (having === 1) return;
     this.#press.add(number, this.#spread);
     this.#spread.clear();
   }

@@ -62,6 +62,21 @@ test("counts of any size come back, in the first and the last bucket too", () =>
   expect(found.zero).toBe(2 ** 33);
 });
 
+test("in what order values come, and how many of a bucket at once, makes no difference", () => {
+  const chance = new Chance(5);
+  const [one, two] = [new Spread(), new Spread()];
+  for (let round = 0; round < 300; round++) {
+    const width = 1 + chance.below(highest - lowest);
+    const indexes = Array.from({ length: 1 + chance.below(200) }, () => lowest + 1 + chance.below(width));
+    for (const index of indexes) one.fill(index, 1);
+    const times = Map.groupBy(indexes, (index) => index);
+    for (const [index, same] of [...times].sort(([a], [b]) => b - a)) two.fill(index, same.length);
+    expect(pack(two)).toEqual(pack(one));
+    one.clear();
+    two.clear();
+  }
+});
+
 test("a spread that was cleared is as a new one", () => {
   const [one, two] = [new Spread(), new Spread()];
   one.fill(100, 3);

@@ -32,6 +32,10 @@ export class Spread implements Spreading {
   sum = 0;
   zero = 0;
   readonly #times = new Float64Array(middles.length);
+  /** A bit for each bucket that was hit: ten values are spread over a hundred buckets, which nobody should go through. */
+  readonly #hits = new Int32Array(Math.ceil(middles.length / 32));
+  /** Those buckets in order, for as long as one is written. */
+  readonly #places = new Uint16Array(middles.length);
   #first = middles.length;
   #last = -1;
 
@@ -39,23 +43,34 @@ export class Spread implements Spreading {
   fill(index: number, times: number): void {
     const place = toPlace(index) - lowest;
     this.#times[place]! += times;
+    this.#hits[place >> 5]! |= 1 << (place & 31);
     if (place < this.#first) this.#first = place;
     if (place > this.#last) this.#last = place;
   }
 
+  /** Calls back with each bucket that is not empty, smallest first. */
+  each(visit: (index: number, times: number) => void): void {
+    const used = this.#sort();
+    for (let i = 0; i < used; i++) visit(this.#places[i]! + lowest, this.#times[this.#places[i]!]!);
+  }
+
   clear(): void {
-    if (this.#last >= this.#first) this.#times.fill(0, this.#first, this.#last + 1);
+    if (this.#last >= this.#first) {
+      this.#times.fill(0, this.#first, this.#last + 1);
+      for (let word = this.#first >> 5; word <= this.#last >> 5; word++) this.#hits[word] = 0;
+    }
     this.#first = middles.length;
     this.#last = -1;
     this.count = this.sum = this.zero = 0;
   }
 
   write(to: BitWriter): void {
+    const used = this.#sort();
     let count = 0;
     let near = 0;
-    for (let place = this.#first; place <= this.#last; place++) {
+    for (let i = 0; i < used; i++) {
+      const place = this.#places[i]!;
       const times = this.#times[place]!;
-      if (times === 0) continue;
       count += times;
       near += times * middles[place]!;
     }
@@ -71,21 +86,33 @@ export class Spread implements Spreading {
     const k = toRice(areFew ? span / count : count / (span + 1));
     to.bits(areFew ? 1 : 0, 1);
     to.bits(k, kBits);
-    if (areFew) this.#writeSteps(to, k);
+    if (areFew) this.#writeSteps(to, k, used);
     else this.#writeTimes(to, k, span);
   }
 
   /** Buckets in order, each as often as it was hit: the first is known. */
-  #writeSteps(to: BitWriter, k: number): void {
+  #writeSteps(to: BitWriter, k: number, used: number): void {
     let before = this.#first;
     let skip = 1;
-    for (let place = this.#first; place <= this.#last; place++) {
+    for (let i = 0; i < used; i++) {
+      const place = this.#places[i]!;
       for (let left = this.#times[place]! - skip; left > 0; left--) {
         to.rice(place - before, k);
         before = place;
       }
       skip = 0;
     }
+  }
+
+  /** Puts the buckets that were hit in order; how many those are. */
+  #sort(): number {
+    let used = 0;
+    for (let word = this.#first >> 5; word <= this.#last >> 5; word++) {
+      for (let left = this.#hits[word]!; left !== 0; left &= left - 1) {
+        this.#places[used++] = word * 32 + 31 - Math.clz32(left & -left);
+      }
+    }
+    return used;
   }
 
   #writeTimes(to: BitWriter, k: number, span: number): void {
@@ -131,22 +158,19 @@ function readSteps(from: BitReader, k: number, count: number, first: number, int
   let near = 0;
   let place = first;
   let times = 1;
-  const flush = () => {
-    into.fill(place + lowest, times);
-    near += times * middles[place]!;
-  };
   for (let left = count - 1; left > 0; left--) {
     const step = from.rice(k);
     if (step === 0) {
       times++;
       continue;
     }
-    flush();
+    into.fill(place + lowest, times);
+    near += times * middles[place]!;
     place += step;
     times = 1;
   }
-  flush();
-  return near;
+  into.fill(place + lowest, times);
+  return near + times * middles[place]!;
 }
 
 function writeSum(to: BitWriter, sum: number, near: number): void {

@@ -113,13 +113,11 @@ export class MetricStore implements MetricsView {
     if (report.seq <= process.seq) return;
     process.seq = report.seq;
     this.#count.reports++;
-    for (const key of report.gone) process.tracked.delete(key);
+    if (report.gone.length > 0) process.drop(report.gone);
     for (const sample of report.samples) this.#take(process, sample, owner, report.complete?.round);
     if (!process.endsRound(report)) return;
     process.isKnown = true;
-    for (const [key, { round }] of process.tracked) {
-      if (round !== report.complete!.round) process.tracked.delete(key);
-    }
+    process.dropUnnamed(report.complete!.round);
   }
 
   select(name: string, matchers: readonly Matcher[], windowMs: number, at?: number): readonly Selected[] {
@@ -191,7 +189,7 @@ export class MetricStore implements MetricsView {
 
   /** What a living process did not mention has not changed. */
   #carryOn(process: Process<Series>): void {
-    for (const tracked of process.tracked.values()) {
+    for (const tracked of process.all()) {
       const { series } = tracked;
       series.slot = this.#past.slot;
       if (this.#past.isSet(series.place)) continue;
@@ -219,7 +217,7 @@ export class MetricStore implements MetricsView {
       this.#count.refusedSamples++;
       return;
     }
-    let tracked = process.tracked.get(sample.key);
+    let tracked = process.find(sample.key);
     const isFirst = tracked === undefined;
     if (tracked === undefined) {
       tracked = this.#track(process, sample, owner);
@@ -253,17 +251,13 @@ export class MetricStore implements MetricsView {
     // A copy: a piece of a message would hold all of it in memory.
     const key = Buffer.from(sample.key).toString();
     const series =
-      process.tracked.size < this.#limits.seriesPerProcessMax
-        ? this.#find(process, key, kind, owner)
-        : undefined;
+      process.size < this.#limits.seriesPerProcessMax ? this.#find(process, key, kind, owner) : undefined;
     if (series === undefined) return void this.#refuse(`${process.part}/${key}`);
-    const tracked = {
-      series,
-      value: 0,
+    const tracked: Tracked<Series> = {
+      ...{ key, series, value: 0, round: -1, next: undefined },
       histogram: kind === "histogram" ? new Histogram() : undefined,
-      round: -1,
     };
-    process.tracked.set(key, tracked);
+    process.add(tracked);
     return tracked;
   }
 
@@ -361,8 +355,7 @@ export class MetricStore implements MetricsView {
   #dropBefore(slot: number): number {
     let dropped = 0;
     const tracked = new Set<Series>();
-    for (const process of this.#processes.values())
-      for (const one of process.tracked.values()) tracked.add(one.series);
+    for (const process of this.#processes.values()) for (const one of process.all()) tracked.add(one.series);
     for (const [key, series] of this.#byKey) {
       if (series.slot >= slot || tracked.has(series)) continue;
       this.#byKey.delete(key);
