@@ -9,7 +9,7 @@
  * The way: `schedule.ts` (what happens when, pure) → `doing.ts` (does it) beside `load/` (processes) and `app/` (what is
  * deployed) → `model/` (what must hold, pure) → `verdict.ts` → `report.ts` → `text.ts`, `page.ts`.
  */
-import { mkdirSync } from "node:fs";
+import { cpSync, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../std/clock.ts";
 import type { Home } from "../wire/home.ts";
@@ -22,6 +22,7 @@ import { Journal } from "./load/journal.ts";
 import { wallMs } from "./load/load.ts";
 import { startLoads } from "./loads.ts";
 import { checkLeaks } from "./model/leaks.ts";
+import type { Platform } from "./platform.ts";
 import { type Report, toReport } from "./report.ts";
 import { type Step, toSchedule } from "./schedule.ts";
 import { setStage } from "./stage.ts";
@@ -42,6 +43,8 @@ export interface DrillOptions {
   readonly rate?: number;
   /** Of a platform that runs and is to be drilled; by default one is started for the drill, and taken down again. */
   readonly home?: Home;
+  /** A folder that a drill with a broken promise leaves the loads' journals and the platform's logs in; by default they go. */
+  readonly evidence?: string;
   /** Ends the drill early: the platform is taken down, and there is no report. */
   readonly signal?: AbortSignal;
 }
@@ -95,6 +98,10 @@ export async function drill(options: DrillOptions, tell: (news: News) => void): 
     const evidence = await audit(ground, loads, deeds, endedAt);
     await watch[Symbol.asyncDispose]();
     await loads[Symbol.asyncDispose]();
+    if (options.evidence !== undefined && !toVerdict({ ...evidence.found, leaks: [], left: [] }).held) {
+      tell({ kind: "phase", what: `journals and logs are kept in ${options.evidence}` });
+      keepEvidence(platform, folder, options.evidence);
+    }
     tell({ kind: "phase", what: "the platform is taken down" });
     const left = await stage.end();
     const found = { ...evidence.found, leaks: checkLeaks(watch.looks), left };
@@ -104,4 +111,12 @@ export async function drill(options: DrillOptions, tell: (news: News) => void): 
     await stage.end();
     throw error;
   }
+}
+
+/** What tells why, once the platform is gone: who did what when, and what each part said. */
+function keepEvidence(platform: Platform, journals: string, folder: string): void {
+  const filter = (path: string) => lstatSync(path).isFile() || lstatSync(path).isDirectory();
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  cpSync(journals, join(folder, "journals"), { recursive: true, filter });
+  cpSync(platform.home.log, join(folder, "log"), { recursive: true, filter });
 }

@@ -5,6 +5,7 @@ import {
   type Course,
   type Event,
   firstCourse,
+  frozenLooksMax,
   type Life,
   nextTickAt,
   type Terms,
@@ -141,7 +142,9 @@ test("a frozen process is unhealthy at once, up again when it goes on, killed wh
   const frozen: Event = { on: "looked", frozen: true };
   expect(toState(play([...boot, [1, frozen]]).life)).toBe("unhealthy");
   expect(play([...boot, [1, frozen], [2, { on: "looked", frozen: false }]]).life.kind).toBe("up");
-  expect(play([...boot, [1, frozen], [2, frozen], [3, frozen]]).acts.at(-1)).toBe("kill");
+  const looks = Array.from({ length: frozenLooksMax }, (_, index): [number, Event] => [index + 1, frozen]);
+  expect(play([...boot, ...looks.slice(1)]).life.kind).toBe("unhealthy");
+  expect(play([...boot, ...looks]).acts.at(-1)).toBe("kill");
 });
 
 test("a web instance drains first, then SIGTERM, then after the grace R12 and SIGKILL", () => {

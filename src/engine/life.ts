@@ -17,8 +17,11 @@ import type { InstanceState } from "../wire/messages.ts";
 import type { Limits } from "../wire/records.ts";
 import { type ExitStatus, toExitText, toReason } from "./exit.ts";
 
-/** Looks in a row, one each 250 ms, that find a process stopped (SIGSTOP) until it is killed. */
-export const frozenLooksMax = 3;
+/**
+ * Looks in a row, one each 250 ms, that find a process stopped (SIGSTOP) until it is killed: over a second, since a
+ * shorter stop (a debugger that attaches, a snapshot of the machine) is cheaper to wait out than what it holds is to lose.
+ */
+export const frozenLooksMax = 5;
 
 export type Life =
   /** For a permit to launch and a working directory. `reason`: of the crash before; empty when there was none. */

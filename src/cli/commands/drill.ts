@@ -64,6 +64,7 @@ clock disk. --here does it to the platform of this home, whose other apps feel i
         kinds: words.length === 0 ? kinds : chosen,
         signal: ending.signal,
         ...(flags.here ? { home } : {}),
+        ...(flags.report === undefined ? {} : { evidence: join(flags.report, "evidence") }),
       },
       (news) => {
         if (news.kind === "phase") out.note(`  ${news.what}`);
