@@ -6,8 +6,8 @@
 -- The next writes of a target: first, among those up to `after`, the ones of transactions in `late` that have ended
 -- since (each was under way when the reader passed some ids, and has none up to its `floor`) and of those from
 -- `horizon` on, which have none up to `before`; then those after an id; in the order of ids, at most so many and, but for the
--- first, so many bytes. One row: what is under way, the horizon of this look, the writes as a JSON array of arrays without
--- their bodies, and those in one piece. One statement, so one snapshot: what is not visible in it is in the next
+-- first, so many bytes. One row: what is under way, the horizon of this look, the writes' columns as a JSON array of arrays, null
+-- when there are none, and the bodies in one piece. One statement, so one snapshot: what is not visible in it is in the next
 -- `under_way`, or beyond the next horizon.
 create function nines.buffer_fetch(wanted text, after bigint, late text[], floors bigint[], before bigint,
   horizon text, most integer, most_bytes bigint)
@@ -31,12 +31,17 @@ begin
     ) as either
     order by id limit most
   ), counted as (
-    select f.*, sum(octet_length(f.body)) over (order by f.id) - octet_length(f.body) as bytes_before from found f
+    select f.*, sum(octet_length(f.body)) over (order by f.id rows unbounded preceding)
+      - octet_length(f.body) as bytes_before from found f
   )
   select min(look.xip), min(pg_snapshot_xmax(look.snapshot)::text),
-    '[' || string_agg(json_build_array(c.id, c.key, c.idempotency_key, c.headers, octet_length(c.body), c.attempts,
-      (date_part('epoch', look.now - c.created_at) * 1000)::bigint,
-      (date_part('epoch', c.not_before - look.now) * 1000)::bigint)::text, ',' order by c.id) || ']',
+    -- By columns: a JSON array of each row costs the server twice as much.
+    case when count(c.id) > 0 then concat('[', array_to_json(array_agg(c.id order by c.id)), ',', array_to_json(array_agg(c.key order by c.id)), ',',
+      array_to_json(array_agg(c.idempotency_key order by c.id)), ',', array_to_json(array_agg(c.headers order by c.id)),
+      ',', array_to_json(array_agg(octet_length(c.body) order by c.id)),
+      ',', array_to_json(array_agg(c.attempts order by c.id)),
+      ',', array_to_json(array_agg((date_part('epoch', look.now - c.created_at) * 1000)::bigint order by c.id)),
+      ',', array_to_json(array_agg((date_part('epoch', c.not_before - look.now) * 1000)::bigint order by c.id)), ']') end,
     string_agg(c.body, '' order by c.id),
     (select count(*) from found) >= most or count(c.id) < (select count(*) from found)
   into under_way, next_horizon, writes, bodies, more

@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { type Identity, listPids, signal } from "../os/proc.ts";
+import { isOutOfFiles, withSpare } from "../os/spare.ts";
 
 export interface Member extends Identity {
   readonly pgid: number;
@@ -89,7 +90,7 @@ export class Census {
 
   #readMarker(pid: number): Marker | undefined {
     try {
-      const raw = readFileSync(`/proc/${pid}/environ`);
+      const raw = withSpare(() => readFileSync(`/proc/${pid}/environ`));
       if (!raw.includes(this.#agent)) return undefined;
       const pairs = raw.toString("utf8").split("\0").filter(Boolean);
       const env = Object.fromEntries(
@@ -121,9 +122,12 @@ export function isOwned(member: Identity, uid: number | undefined): boolean {
 /** A process and all its descendants that have not been orphaned; much cheaper than a pass over /proc. */
 export function readFamily(pid: number): number[] {
   try {
-    const tasks = readdirSync(`/proc/${pid}/task`);
+    const tasks = withSpare(() => readdirSync(`/proc/${pid}/task`));
     const children = tasks.flatMap((task) =>
-      readFileSync(`/proc/${pid}/task/${task}/children`, "latin1").split(" ").filter(Boolean).map(Number),
+      withSpare(() => readFileSync(`/proc/${pid}/task/${task}/children`, "latin1"))
+        .split(" ")
+        .filter(Boolean)
+        .map(Number),
     );
     return [pid, ...children.flatMap(readFamily)];
   } catch {
@@ -137,10 +141,10 @@ export function signalAll(members: readonly Identity[], name: NodeJS.Signals): v
   for (const member of members) signal(member, name);
 }
 
-/** Undefined for one that is gone or a zombie. */
+/** Undefined for one that is gone or a zombie. Throws when that cannot be known. */
 function readMember(pid: number): Member | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const text = withSpare(() => readFileSync(`/proc/${pid}/stat`, "latin1"));
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     const state = fields[0] ?? "?";
     if (state === "Z" || state === "X") return undefined;
@@ -152,7 +156,8 @@ function readMember(pid: number): Member | undefined {
       residentBytes: Number(fields[21]) * pageBytes,
       cpuMs: (Number(fields[11]) + Number(fields[12])) * tickMs,
     };
-  } catch {
+  } catch (error) {
+    if (isOutOfFiles(error)) throw error;
     return undefined;
   }
 }

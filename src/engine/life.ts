@@ -22,6 +22,8 @@ import { type ExitStatus, toExitText, toReason } from "./exit.ts";
  * shorter stop (a debugger that attaches, a snapshot of the machine) is cheaper to wait out than what it holds is to lose.
  */
 export const frozenLooksMax = 5;
+/** Between two SIGKILLs of what does not exit. */
+const killAgainMs = 1_000;
 
 export type Life =
   /** For a permit to launch and a working directory. `reason`: of the crash before; empty when there was none. */
@@ -30,11 +32,12 @@ export type Life =
   | { readonly kind: "up"; readonly failures: number }
   /** Stopped by a signal; not routed to, and killed if it stays so. */
   | { readonly kind: "unhealthy"; readonly looks: number }
-  /** SIGKILL is sent, its exit awaited: it counts as a crash. */
-  | { readonly kind: "killed"; readonly reason: string }
+  /** SIGKILL is sent, and sent again until it exits: it counts as a crash. */
+  | { readonly kind: "killed"; readonly reason: string; readonly killAt: number }
   | { readonly kind: "crashed"; readonly tryAt: number; readonly reason: string }
   | { readonly kind: "draining"; readonly until: number; readonly after: After }
-  | { readonly kind: "stopping"; readonly killAt: number; readonly after: After }
+  /** SIGTERM is sent; at `killAt` SIGKILL, and again until it exits. */
+  | { readonly kind: "stopping"; readonly killAt: number; readonly killed: boolean; readonly after: After }
   | { readonly kind: "gone" };
 
 /** What follows a stop that was asked for. */
@@ -178,10 +181,12 @@ export function advance(course: Course, event: Event, terms: Terms, now: number,
       if (life.kind === "crashed" && now >= life.tryAt)
         return to({ kind: "waiting", reason: life.reason }, { do: "launch" });
       if (life.kind === "draining" && now >= life.until) return stop(life.after);
+      if (life.kind === "killed" && now >= life.killAt) return killAgain(life);
       if (life.kind === "stopping" && now >= life.killAt) {
+        if (life.killed) return killAgain(life);
         const grace = toDuration(terms.limits.graceMs);
         return to(
-          { ...life, killAt: Number.POSITIVE_INFINITY },
+          { ...life, killAt: now + killAgainMs, killed: true },
           {
             do: "log",
             text: `Error R12 (Exit timeout) -> At least one process failed to exit within ${grace} of SIGTERM`,
@@ -214,7 +219,7 @@ export function advance(course: Course, event: Event, terms: Terms, now: number,
       case "stopping":
         return after === "end" ? to({ ...life, after }) : stay;
       case "killed":
-        return after === "end" ? to({ kind: "stopping", killAt: Number.POSITIVE_INFINITY, after }) : stay;
+        return after === "end" ? to({ kind: "stopping", killAt: life.killAt, killed: true, after }) : stay;
       case "waiting":
       case "crashed":
         return to({ kind: "gone" });
@@ -227,7 +232,7 @@ export function advance(course: Course, event: Event, terms: Terms, now: number,
 
   function stop(after: After): Step {
     return to(
-      { kind: "stopping", killAt: now + terms.limits.graceMs, after },
+      { kind: "stopping", killAt: now + terms.limits.graceMs, killed: false, after },
       { do: "log", text: "Stopping all processes with SIGTERM" },
       { do: "stop" },
     );
@@ -241,11 +246,16 @@ export function advance(course: Course, event: Event, terms: Terms, now: number,
 
   function kill(reason: string): Step {
     return to(
-      { kind: "killed", reason },
+      { kind: "killed", reason, killAt: now + killAgainMs },
       { do: "log", text: reason },
       { do: "log", text: "Stopping process with SIGKILL" },
       { do: "kill" },
     );
+  }
+
+  /** The first one may not have reached it: whoever sends it may lack what it takes. */
+  function killAgain(given: Extract<Life, { kind: "killed" | "stopping" }>): Step {
+    return to({ ...given, killAt: now + killAgainMs }, { do: "kill" });
   }
 
   function crash(from: Course, reason: string, ...acts: Act[]): Step {
@@ -264,15 +274,17 @@ export function advance(course: Course, event: Event, terms: Terms, now: number,
 
 /** When the life wants a `tick`; undefined when it waits for something else. */
 export function nextTickAt(life: Life): number | undefined {
-  const at =
-    life.kind === "crashed"
-      ? life.tryAt
-      : life.kind === "draining"
-        ? life.until
-        : life.kind === "stopping"
-          ? life.killAt
-          : undefined;
-  return at === Number.POSITIVE_INFINITY ? undefined : at;
+  switch (life.kind) {
+    case "crashed":
+      return life.tryAt;
+    case "draining":
+      return life.until;
+    case "killed":
+    case "stopping":
+      return life.killAt;
+    default:
+      return undefined;
+  }
 }
 
 /** What the others are told. */

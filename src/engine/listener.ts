@@ -4,6 +4,7 @@
  * the kernel walks all it could have, so it is for when a process is known to hold a socket.
  */
 import { closeSync, openSync, readdirSync, readlinkSync, readSync } from "node:fs";
+import { withSpare } from "../os/spare.ts";
 
 export interface Listener {
   readonly port: number;
@@ -20,7 +21,7 @@ export function readListeners(): Listener[] {
 /** The inodes of the sockets that a process holds, of whatever kind. */
 export function readSockets(pid: number): string[] {
   try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+    return withSpare(() => readdirSync(`/proc/${pid}/fd`)).flatMap((fd) => {
       const inode = /^socket:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/fd/${fd}`))?.[1];
       return inode === undefined ? [] : [inode];
     });
@@ -46,12 +47,15 @@ export function parseListeners(text: string): { listeners: Listener[]; complete:
 }
 
 function readTable(path: string): Listener[] {
-  let fd: number;
   try {
-    fd = openSync(path, "r");
+    return withSpare(() => readOpen(path));
   } catch {
     return [];
   }
+}
+
+function readOpen(path: string): Listener[] {
+  const fd = openSync(path, "r");
   try {
     const chunk = Buffer.alloc(16_384);
     let text = "";
@@ -62,8 +66,6 @@ function readTable(path: string): Listener[] {
       const { listeners, complete } = parseListeners(whole);
       if (complete || bytes === 0) return listeners;
     }
-  } catch {
-    return [];
   } finally {
     closeSync(fd);
   }

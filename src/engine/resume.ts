@@ -44,7 +44,12 @@ function toLife(instance: Instance, limits: Limits, moment: Moment): Life {
       return { kind: "draining", until: now + Math.max(0, limits.drainTimeoutMs - elapsedMs), after: "end" };
     case "stopping":
     case "down":
-      return { kind: "stopping", killAt: now + Math.max(0, limits.graceMs - elapsedMs), after: "end" };
+      return {
+        kind: "stopping",
+        killAt: now + Math.max(0, limits.graceMs - elapsedMs),
+        killed: false,
+        after: "end",
+      };
     case "crashed": {
       const waitMs = Math.min(Math.max(0, instance.nextTryAt - wall), 15 * 60_000);
       return { kind: "crashed", tryAt: now + waitMs, reason: instance.reason };

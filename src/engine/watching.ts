@@ -1,5 +1,6 @@
 /** The loops that look at a run while it lives, and say what they see. Each ends with the run. */
 import { readStat } from "../os/proc.ts";
+import { mayOpen } from "../os/spare.ts";
 import type { Clock } from "../std/clock.ts";
 import { toError } from "../std/errors.ts";
 import type { Health } from "../wire/records.ts";
@@ -35,7 +36,8 @@ export function watchHealth(
       await clock.sleep(health.intervalMs, signal);
       const result = await probe(toProbeTarget(run.place.app, host(), run.port, health), signal);
       if (signal.aborted) return;
-      seen(result);
+      // Where we may open no socket, the instance is not asked at all.
+      if (result.ok || mayOpen()) seen(result);
     }
   };
   void loop().catch((error) => {

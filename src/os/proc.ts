@@ -1,5 +1,6 @@
 /** Who a process is, from /proc. A pid alone is never an identity: numbers are used again. */
 import { readdirSync, readFileSync } from "node:fs";
+import { isOutOfFiles, withSpare } from "./spare.ts";
 
 /** A process for good: the pid, and when (in clock ticks since boot) it was started. */
 export interface Identity {
@@ -16,10 +17,10 @@ export interface Stat extends Identity {
   readonly waitStatus: number;
 }
 
-/** Undefined when no such process exists. */
+/** Undefined when no such process exists. Throws when that cannot be known, for want of a descriptor. */
 export function readStat(pid: number): Stat | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const text = withSpare(() => readFileSync(`/proc/${pid}/stat`, "latin1"));
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     return {
       pid,
@@ -29,7 +30,8 @@ export function readStat(pid: number): Stat | undefined {
       startTime: Number(fields[19]),
       waitStatus: Number(fields[49] ?? 0),
     };
-  } catch {
+  } catch (error) {
+    if (isOutOfFiles(error)) throw error;
     return undefined;
   }
 }
@@ -65,7 +67,7 @@ export function signal(identity: Identity, name: NodeJS.Signals, group = false):
  */
 export function readWaitedMs(pid: number): number | undefined {
   try {
-    const waitedNs = Number(readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ")[1]);
+    const waitedNs = Number(withSpare(() => readFileSync(`/proc/${pid}/schedstat`, "latin1")).split(" ")[1]);
     return Number.isFinite(waitedNs) ? waitedNs / 1e6 : undefined;
   } catch {
     return undefined;
@@ -73,7 +75,7 @@ export function readWaitedMs(pid: number): number | undefined {
 }
 
 export function listPids(): number[] {
-  return readdirSync("/proc")
+  return withSpare(() => readdirSync("/proc"))
     .filter((name) => /^\d+$/.test(name))
     .map(Number);
 }
@@ -81,7 +83,7 @@ export function listPids(): number[] {
 /** The real user id of a process; undefined when it is gone. */
 export function readUid(pid: number): number | undefined {
   try {
-    const uid = /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
+    const uid = /^Uid:\s+(\d+)/m.exec(withSpare(() => readFileSync(`/proc/${pid}/status`, "latin1")))?.[1];
     return uid === undefined ? undefined : Number(uid);
   } catch {
     return undefined;
@@ -90,7 +92,7 @@ export function readUid(pid: number): number | undefined {
 
 /** Clock ticks since boot, now: comparable with a start time. */
 export function readTicks(): number {
-  return Math.floor(Number.parseFloat(readFileSync("/proc/uptime", "latin1")) * 100);
+  return Math.floor(Number.parseFloat(withSpare(() => readFileSync("/proc/uptime", "latin1"))) * 100);
 }
 
 /** Which boot of the machine this is; start times of two boots do not compare. */
@@ -101,7 +103,7 @@ export function readBootId(): string {
 /** A process's environment as it was at its start; empty when it cannot be read. */
 export function readEnviron(pid: number): Record<string, string> {
   try {
-    const pairs = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    const pairs = withSpare(() => readFileSync(`/proc/${pid}/environ`, "utf8")).split("\0");
     return Object.fromEntries(pairs.filter(Boolean).map((pair) => split(pair, "=")));
   } catch {
     return {};
@@ -113,7 +115,7 @@ export function findByEnviron(key: string, value: string): Identity[] {
   const needle = Buffer.from(`${key}=${value}\0`);
   return listPids().flatMap((pid) => {
     try {
-      if (!readFileSync(`/proc/${pid}/environ`).includes(needle)) return [];
+      if (!withSpare(() => readFileSync(`/proc/${pid}/environ`)).includes(needle)) return [];
       return identify(pid) ?? [];
     } catch {
       return [];

@@ -17,21 +17,22 @@ export interface WriteRow {
 export interface FetchRow {
   readonly under_way: string | null;
   readonly next_horizon: string;
-  /** A JSON array of what `Fields` are. */
+  /** What `Columns` are, in JSON. */
   readonly writes: string | null;
   readonly bodies: Uint8Array | null;
   readonly more: boolean;
 }
 
-type Fields = readonly [
-  id: number,
-  key: string | null,
-  idempotencyKey: string,
-  headers: string | null,
-  bytes: number,
-  attempts: number,
-  ageMs: number,
-  waitMs: number | null,
+/** The nth of each belongs to the nth write. */
+type Columns = readonly [
+  ids: readonly number[],
+  keys: readonly (string | null)[],
+  idempotencyKeys: readonly string[],
+  headers: readonly (string | null)[],
+  bytes: readonly number[],
+  attempts: readonly number[],
+  agesMs: readonly number[],
+  waitsMs: readonly (number | null)[],
 ];
 
 const noHeaders: Readonly<Record<string, string>> = {};
@@ -85,26 +86,28 @@ function toWrites(row: FetchRow): StoredWrite[] {
   let start = 0;
   let text: string | null = null;
   let named = noHeaders;
-  return (JSON.parse(row.writes) as Fields[]).map(
-    ([id, key, idempotencyKey, headers, bytes, attempts, ageMs, waitMs]) => {
-      if (headers !== text) {
-        text = headers;
-        named = toHeaders(headers);
-      }
-      const body = bodies.subarray(start, start + bytes);
-      start += bytes;
-      return {
-        id,
-        key: key ?? undefined,
-        idempotencyKey,
-        headers: named,
-        body,
-        attempts,
-        ageMs,
-        waitMs: Math.max(0, waitMs ?? 0),
-      };
-    },
-  );
+  const [ids, keys, idempotencyKeys, headers, bytes, attempts, ages, waits] = JSON.parse(
+    row.writes,
+  ) as Columns;
+  return ids.map((id, at) => {
+    const own = headers[at] ?? null;
+    if (own !== text) {
+      text = own;
+      named = toHeaders(own);
+    }
+    const body = bodies.subarray(start, start + (bytes[at] ?? 0));
+    start += body.byteLength;
+    return {
+      id,
+      key: keys[at] ?? undefined,
+      idempotencyKey: idempotencyKeys[at] ?? "",
+      headers: named,
+      body,
+      attempts: attempts[at] ?? 0,
+      ageMs: ages[at] ?? 0,
+      waitMs: Math.max(0, waits[at] ?? 0),
+    };
+  });
 }
 
 export function toWrite(row: WriteRow): StoredWrite {
