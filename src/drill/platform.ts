@@ -190,11 +190,11 @@ export function openPlatform(place: Place, dispose: () => Promise<void>): Platfo
     async parts() {
       const reply = await fetch("http://kernel/parts", {
         unix: home.kernelSocket,
-        signal: AbortSignal.timeout(1_000),
+        signal: AbortSignal.timeout(5_000),
       });
       return (await reply.json()) as PartStatus[];
     },
-    whole(deadlineMs = 30_000) {
+    whole(deadlineMs = 60_000) {
       return until("every part is up", deadlineMs, async () => {
         const parts = await platform.status();
         return parts.length >= 10 && parts.every((part) => part.state === "up") ? parts : undefined;
@@ -207,7 +207,7 @@ export function openPlatform(place: Place, dispose: () => Promise<void>): Platfo
     async instances(app) {
       const reply = await fetch(`http://127.0.0.1:${apiPort}/v1/apps/${app}/ps`, {
         headers: { Authorization: `Bearer ${readFileSync(home.token, "utf8").trim()}` },
-        signal: AbortSignal.timeout(2_000),
+        signal: AbortSignal.timeout(10_000),
       });
       return ((await reply.json()) as { instances: Instance[] }).instances;
     },
@@ -236,7 +236,7 @@ async function cleanUp(
   if (down.code !== 0 && !/not running/i.test(down.stderr))
     problems.push(`nines down: exit ${down.code}\n${down.stdout}${down.stderr}`);
   // A process that was just killed takes a moment to be gone from /proc.
-  const left = await until("nothing is left", 1_000, () => findProcesses(folder).length === 0).then(
+  const left = await until("nothing is left", 10_000, () => findProcesses(folder).length === 0).then(
     () => [],
     () => findProcesses(folder),
   );
