@@ -24,7 +24,7 @@ for (const driver of drivers) {
         const subscription = bus.subscribe("news#ephemeral", "broadcast", (message) => {
           heard[index]?.push(message.n as string);
         });
-        expect(await subscription.whenJoined(5_000)).toBe(true);
+        expect(await subscription.whenJoined(30_000)).toBe(true);
       }
       for (const [index, bus] of senders.entries()) {
         const published = await bus.publish("news#ephemeral", { n: String(index) });
@@ -40,7 +40,7 @@ for (const driver of drivers) {
       const counts = { left: 0, right: 0 };
       const first = left.subscribe("work", "group", () => void counts.left++);
       const second = right.subscribe("work", "group", () => void counts.right++);
-      expect((await first.whenJoined(5_000)) && (await second.whenJoined(5_000))).toBe(true);
+      expect((await first.whenJoined(30_000)) && (await second.whenJoined(30_000))).toBe(true);
       await Promise.all(Array.from({ length: 200 }, (_, n) => left.publish("work", { n: String(n) })));
       await until("all handled", () => counts.left + counts.right >= 200);
       expect(counts.left + counts.right).toBe(200);
@@ -62,7 +62,7 @@ for (const driver of drivers) {
       const bus = await rig.bus("router.1");
       let heard: Message | undefined;
       const subscription = bus.subscribe("t", "c", (message) => void (heard = message));
-      await subscription.whenJoined(5_000);
+      await subscription.whenJoined(30_000);
       const { id } = await bus.publish("t", { text: "größer „als“ \n\0 🚀", empty: "", _seq: "7" });
       await until("heard", () => heard !== undefined);
       expect(heard).toEqual({
@@ -108,7 +108,7 @@ for (const driver of drivers) {
         now--;
         done++;
       };
-      await (buses[0] as (typeof buses)[0]).subscribe("t", "c", handler, { credit: 2 }).whenJoined(5_000);
+      await (buses[0] as (typeof buses)[0]).subscribe("t", "c", handler, { credit: 2 }).whenJoined(30_000);
       await Promise.all(buses.flatMap((bus) => Array.from({ length: 20 }, () => bus.publish("t", {}))));
       await until("all done", () => done === 120);
       expect(most).toBe(2);
@@ -119,7 +119,7 @@ for (const driver of drivers) {
       const bus = await rig.bus("a");
       const heard: string[] = [];
       const subscription = bus.subscribe("t", "c", (message) => void heard.push(message.n as string));
-      await subscription.whenJoined(5_000);
+      await subscription.whenJoined(30_000);
       const { brokers } = await bus.publish("t", { n: "once" }, { redundancy: 3 });
       expect(brokers.toSorted()).toEqual(["broker.1", "broker.2", "broker.3"]);
       await until("all copies came", () => subscription.state.received === 3);
@@ -133,7 +133,9 @@ for (const driver of drivers) {
       const bus = await rig.bus("a");
       const heard: string[] = [];
       const handler = (message: Message) => void heard.push(`${message.agent}${message._seq}`);
-      await bus.subscribe("t#ephemeral", "broadcast", handler, { filter: newest("agent") }).whenJoined(5_000);
+      await bus
+        .subscribe("t#ephemeral", "broadcast", handler, { filter: newest("agent") })
+        .whenJoined(30_000);
       for (const [agent, seq] of ["a2", "a1", "b1", "a2", "a10", "b0"].map((text) => [
         text.slice(0, 1),
         text.slice(1),
@@ -174,7 +176,7 @@ for (const driver of drivers) {
       const heard: string[] = [];
       await bus
         .subscribe("t#ephemeral", "broadcast", (message) => void heard.push(message.n as string))
-        .whenJoined(5_000);
+        .whenJoined(30_000);
       await Promise.all(rig.brokers.map((broker) => broker.kill()));
       expect((await failure(bus.publish("t#ephemeral", { n: "lost" }, { deadlineMs: 300 }))).code).toBe(
         "unavailable",

@@ -139,7 +139,7 @@ for (const [name, open] of Object.entries({ nsqjs: openNsqjs, squeaky: openSquea
         port: 0,
         clock: systemClock,
         log: quiet,
-        limits: { heartbeatMs: 300 },
+        limits: { heartbeatMs: 1_000 },
       });
       client = open(broker.port);
     });
@@ -206,7 +206,7 @@ for (const [name, open] of Object.entries({ nsqjs: openNsqjs, squeaky: openSquea
       await client.publish(topic, "before");
       await until("it hears", () => heard.length === 1);
       const clients = broker.stats().sessions.map(({ remote }) => remote);
-      await systemClock.sleep(1_500);
+      await systemClock.sleep(4_000);
       await client.publish(topic, "after");
       await until("it hears still", () => heard.length === 2);
       expect(broker.stats().sessions.map(({ remote }) => remote)).toEqual(clients);

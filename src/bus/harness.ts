@@ -14,7 +14,7 @@ export const secret = "the secret of these tests";
 export const quiet = createLog({}, () => {});
 
 /** Resolves once the condition holds; rejects, saying what was waited for, when it does not in time. */
-export async function until(what: string, holds: () => boolean, timeoutMs = 8_000): Promise<void> {
+export async function until(what: string, holds: () => boolean, timeoutMs = 30_000): Promise<void> {
   const deadlineAt = performance.now() + timeoutMs;
   while (!holds()) {
     if (performance.now() > deadlineAt) throw new Error(`in ${timeoutMs} ms it did not happen: ${what}`);

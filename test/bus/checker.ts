@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Bus, startBus } from "../../src/bus/bus.ts";
+import { type Bus, type Subscription, startBus } from "../../src/bus/bus.ts";
 import { quiet, secret } from "../../src/bus/harness.ts";
 import { systemClock } from "../../src/std/clock.ts";
 import { Inbox } from "./inbox.ts";
@@ -44,6 +44,7 @@ interface Sent {
 
 const topic = "orders";
 const drainTimeoutMs = 60_000;
+const joinTimeoutMs = 60_000;
 
 /** Everything that is written down. */
 class Ledger {
@@ -113,13 +114,13 @@ export async function check(plan: Plan, report: (line: string) => void = () => {
         inbox.take("workers", key);
         ledger.heard.add(key);
       };
-      await bus.subscribe(topic, "workers", handler, { visibilityTimeoutMs: 5_000 }).whenJoined(5_000);
+      await joined(bus.subscribe(topic, "workers", handler, { visibilityTimeoutMs: 5_000 }));
     }
     const auditor = await open("auditor");
     const audit = auditor.subscribe(topic, "audit", ({ _src = "", n }, { broker, attempts }) =>
       ledger.audit(_src, Number(n), broker, attempts),
     );
-    await audit.whenJoined(5_000);
+    await joined(audit);
     const until = performance.now() + plan.seconds * 1_000;
     const publishers = await Promise.all(
       Array.from({ length: plan.publishers }, (_, n) => open(`publisher.${n}`)),
@@ -135,6 +136,11 @@ export async function check(plan: Plan, report: (line: string) => void = () => {
     for (const victim of victims) await victim[Symbol.asyncDispose]();
     rmSync(root, { recursive: true, force: true });
   }
+}
+
+/** A broker that a channel has not come to keeps nothing for it. */
+async function joined(subscription: Subscription): Promise<void> {
+  if (!(await subscription.whenJoined(joinTimeoutMs))) throw new Error("not every broker was joined");
 }
 
 /** At a steady rate, whatever becomes of earlier ones. */
