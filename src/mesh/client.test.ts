@@ -22,7 +22,7 @@ test("bytes that drip in do not put off the end of a head", async () => {
 
 test("a connection that says nothing is closed without a word, before and between requests", async () => {
   await using backend = await startBackend(always(ok));
-  await using rig = new Rig({ headTimeoutMs: 50, clientIdleMs: 50 });
+  await using rig = new Rig({ headTimeoutMs: 500, clientIdleMs: 500 });
   rig.up(backend);
   const silent = await rig.client();
   await silent.ends();
@@ -35,7 +35,7 @@ test("a connection that says nothing is closed without a word, before and betwee
 
 test("a body that stops coming is H28, and ends the request at the instance", async () => {
   await using backend = await startBackend(() => {});
-  await using rig = new Rig({ idleTimeoutMs: 60 });
+  await using rig = new Rig({ idleTimeoutMs: 500 });
   rig.up(backend);
   const client = await rig.client();
   client.send(post("").replace("Content-Length: 0", "Content-Length: 10"));

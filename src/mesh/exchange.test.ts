@@ -38,7 +38,7 @@ const firstFirst = () => 0;
 
 test("a request goes around an instance that refuses, a POST too, which is sent once", async () => {
   await using backend = await startBackend(always(ok));
-  await using rig = new Rig({}, undefined, firstFirst);
+  await using rig = new Rig({ quarantineMs: 600_000 }, undefined, firstFirst);
   const refusing = await closedPort();
   rig.report(toInstance("1", refusing), toInstance("2", refusing), toInstance("3", backend.port));
   for (let i = 0; i < 10; i++) expect(await rig.ask(post("abc"))).toContain("200 OK");
@@ -232,7 +232,7 @@ test("100 clients lose no GET while instances are killed one after another", asy
   expect(rig.mesh.metrics().statuses[5]).toBe(0);
   await rig[Symbol.asyncDispose]();
   for (const backend of backends) await backend[Symbol.asyncDispose]().catch(() => {});
-}, 20_000);
+}, 120_000);
 
 const violations: readonly [claim: string, answer: string, code: string][] = [
   ["no HTTP", "SSH-2.0-OpenSSH\r\n\r\n", "H17"],
@@ -296,7 +296,7 @@ test("bytes on an idle connection end it", async () => {
 
 test("no first byte in time is H12; silence in the middle is H15 and a cut", async () => {
   await using silent = await startBackend(() => {});
-  await using rig = new Rig({ firstByteTimeoutMs: 60 });
+  await using rig = new Rig({ firstByteTimeoutMs: 500 });
   rig.up(silent);
   expect(await rig.ask(get())).toContain("HTTP/1.1 503 ");
   await rig.logged("code=H12");
@@ -390,7 +390,7 @@ test("a slow reader frees its instance up to a buffer, and holds it back beyond"
   expect(sent).toBeLessThan(32 * 1_048_576);
   client.socket.resume();
   await until(() => client.bytes > size, "the whole");
-}, 20_000);
+}, 120_000);
 
 test("a slow instance holds its client back", async () => {
   await using backend = await startBackend(() => {}, false);
@@ -413,4 +413,4 @@ test("a slow instance holds its client back", async () => {
   };
   backend.connections[0]!.socket.resume();
   await until(() => client.text.endsWith("ok"), "the answer");
-}, 20_000);
+}, 120_000);

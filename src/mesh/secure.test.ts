@@ -172,7 +172,7 @@ test("large bodies pass with TLS, both ways, and a slow reader holds its instanc
   client.socket.resume();
   await until(() => bytes > size, "the whole");
   client.socket.destroy();
-}, 20_000);
+}, 120_000);
 
 test("an app may send what comes without TLS to the same address with it", async () => {
   await using backend = await startBackend(always(ok));
@@ -201,7 +201,7 @@ test("a draining router ends its secure connections in order, and takes no new o
   const client = await connectSecure(port, "shop.localhost");
   client.socket.write(get());
   await client.sees("\r\n\r\nok");
-  await rig.mesh.drain(5_000);
+  await rig.mesh.drain(60_000);
   await until(() => client.isEnded, "its end");
   await expect(connectSecure(port, "shop.localhost")).rejects.toThrow();
 });

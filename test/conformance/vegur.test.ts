@@ -11,14 +11,14 @@ async function exchange(request: string, answer: string, then?: (connection: Raw
     connection.send(answer);
     then?.(connection);
   });
-  await using rig = new Rig({ idleTimeoutMs: 300, firstByteTimeoutMs: 300 });
+  await using rig = new Rig({ idleTimeoutMs: 1_500, firstByteTimeoutMs: 1_500 });
   rig.up(backend);
   const client = await rig.client();
   client.send(request);
   await until(() => client.isEnded || client.isClosed || rig.lines.length > 0, "the end of the exchange");
   await until(() => rig.lines.length > 0, "its line in the log");
-  // What was written before the line may still be on its way.
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  // What was written before the line may still be on its way: each turn reads what has come.
+  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 5));
   return { text: client.text, error: client.error, line: rig.lines[0] ?? "", instance: backend.text };
 }
 
@@ -129,7 +129,7 @@ test("a client of HTTP/1.0 that expects 100 gets none, and its answer", async ()
 
 test("a client that was told to continue and does not is H28", async () => {
   await using backend = await startBackend(() => {});
-  await using rig = new Rig({ idleTimeoutMs: 60 });
+  await using rig = new Rig({ idleTimeoutMs: 500 });
   rig.up(backend);
   const client = await rig.client();
   client.send(post("", "Expect: 100-continue\r\n").replace("Length: 0", "Length: 3"));
