@@ -111,7 +111,7 @@ export function toPlace(command: string, more: Partial<Place> = {}): Place {
     build: "b1",
     command,
     config: {},
-    limits: { ...defaultLimits, bootTimeoutMs: 5_000, drainTimeoutMs: 300, graceMs: 2_000 },
+    limits: { ...defaultLimits, bootTimeoutMs: 30_000, drainTimeoutMs: 300, graceMs: 10_000 },
     ...more,
   };
 }
@@ -126,7 +126,7 @@ export const noJobs: readonly WantedJob[] = [];
 export async function until<T>(
   what: string,
   check: () => T | undefined | null | false,
-  withinMs = 30_000,
+  withinMs = 60_000,
 ): Promise<T> {
   const end = performance.now() + withinMs;
   for (;;) {

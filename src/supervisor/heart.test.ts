@@ -72,7 +72,7 @@ test("one that dies young has to wait longer each time, one that lived does not"
 
 /** A process that beats and announces itself, like a kernel. */
 async function watchReal(yard: Yard) {
-  const beat = { path: yard.path("beat"), timeoutMs: 600 };
+  const beat = { path: yard.path("beat"), timeoutMs: 3_000 };
   const events: HeartEvent[] = [];
   const started: Identity[] = [];
   let wanted = true;

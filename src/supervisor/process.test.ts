@@ -36,7 +36,7 @@ test("a process leads its own session, carries its marks, and appends to its fil
   expect(yard.read("out")).toBe("before\nout\n");
   expect(readEnviron(pid)).toMatchObject({ PATH: "/usr/bin:/bin" });
   expect(Object.keys(readEnviron(pid)).filter((key) => key.startsWith("NINES_CHILD"))).toHaveLength(2);
-  expect(await stopChild(child, 5_000, clock)).toEqual({ kind: "shutdown" });
+  expect(await stopChild(child, 30_000, clock)).toEqual({ kind: "shutdown" });
   expect(existsSync(toStatePath(yard.stateDir, "a"))).toBe(false);
 });
 
@@ -79,7 +79,7 @@ test("a stopped process (SIGSTOP) still ends in order", async () => {
   const child = await start(yard, yard.shell("a", "exec sleep 1000"));
   signal(child.identity, "SIGSTOP");
   await until(() => readStat(child.identity.pid)?.state === "T", "it is stopped");
-  expect(await stopChild(child, 5_000, clock)).toEqual({ kind: "shutdown" });
+  expect(await stopChild(child, 30_000, clock)).toEqual({ kind: "shutdown" });
 });
 
 /** Starts a shell with a child of its own, and gives the child's identity. */
@@ -117,7 +117,7 @@ test("a stop asks the whole group, and gives it the same time as its leader", as
   const events: SupervisorEvent[] = [];
   const child = await start(yard, yard.shell("a", line), events);
   await until(() => existsSync(yard.path("inner")), "the inner shell runs");
-  expect(await stopChild(child, 5_000, clock)).toEqual({ kind: "shutdown" });
+  expect(await stopChild(child, 30_000, clock)).toEqual({ kind: "shutdown" });
   expect(yard.read("done")).toBe("done\n");
   expect(events).toEqual([]);
 });
@@ -125,12 +125,12 @@ test("a stop asks the whole group, and gives it the same time as its leader", as
 test("a daemon that left the group outlives the process, unless the sweep goes by the marker", async () => {
   await using yard = new Yard();
   const kept = await startFamily(yard, {}, "setsid");
-  await stopChild(kept.outer, 5_000, clock);
+  await stopChild(kept.outer, 30_000, clock);
   expect(isAlive(kept.inner)).toBe(true);
 
   await using other = new Yard();
   const swept = await startFamily(other, { sweep: "marked" }, "setsid");
-  await stopChild(swept.outer, 5_000, clock);
+  await stopChild(swept.outer, 30_000, clock);
   expect(isAlive(swept.inner)).toBe(false);
 });
 
@@ -217,19 +217,19 @@ test("a state folder that cannot be written keeps no process from being started"
   const child = await start(yard, yard.shell("a", "sleep 1000"), events);
   expect(isAlive(child.identity)).toBe(true);
   expect(events).toContainEqual(expect.objectContaining({ kind: "state_unwritable", id: "a" }));
-  await stopChild(child, 5_000, clock);
+  await stopChild(child, 30_000, clock);
 });
 
 test("a process that no longer beats is killed and restarted", async () => {
   await using yard = new Yard();
-  const beat = { path: yard.path("beat"), timeoutMs: 700 };
+  const beat = { path: yard.path("beat"), timeoutMs: 3_000 };
   const events: SupervisorEvent[] = [];
   const onEvent = (event: SupervisorEvent) => events.push(event);
   const processes = openProcesses({ stateDir: yard.stateDir, clock, onEvent });
   const options = yard.shell("a", "while :; do touch beat; sleep 0.1; done", { beat });
   await using sup = await startSupervisor({ id: "sup", children: [processes.child(options)] }, { onEvent });
   const first = sup.whichChildren()[0]?.child?.identity;
-  await clock.sleep(900);
+  await clock.sleep(3_500);
   expect(sup.whichChildren()[0]?.restarts).toBe(0);
   if (first) signal(first, "SIGSTOP", true);
   await until(() => sup.whichChildren()[0]?.restarts === 1, "it is restarted");

@@ -93,7 +93,7 @@ export class Stage {
 }
 
 /** Waits until the claim holds; throws after that many milliseconds. */
-export async function until(holds: () => boolean, what: string, deadlineMs = 5_000): Promise<void> {
+export async function until(holds: () => boolean, what: string, deadlineMs = 30_000): Promise<void> {
   const end = performance.now() + deadlineMs;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`never happened: ${what}`);
