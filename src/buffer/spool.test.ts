@@ -60,7 +60,7 @@ const open = (folder: string, store: ReturnType<typeof makeStore>, bytesMax?: nu
     ...(bytesMax === undefined ? {} : { bytesMax }),
   });
 const empty = async (spool: { readonly depth: number }) => {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 30_000;
   while (spool.depth > 0 && Date.now() < deadline) await Bun.sleep(5);
   expect(spool.depth).toBe(0);
 };

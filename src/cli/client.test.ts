@@ -102,7 +102,7 @@ test("where nothing listens and nothing runs, it says at once that Nines is not 
   await close();
   const startedAt = performance.now();
   expect(await failure(client({ absent }).json("/v1/apps"))).toBe(absent);
-  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect(performance.now() - startedAt).toBeLessThan(4_000);
 });
 
 test("where Nines runs, a request waits for a controller to listen, a POST too", async () => {

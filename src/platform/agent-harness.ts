@@ -168,7 +168,7 @@ function kill(pid: number): void {
 export async function until<T>(
   what: string,
   check: () => T | undefined | false,
-  withinMs = 30_000,
+  withinMs = 60_000,
 ): Promise<T> {
   const end = performance.now() + withinMs;
   for (;;) {

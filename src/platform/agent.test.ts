@@ -25,7 +25,7 @@ async function startShop(count = 1) {
   writeFileSync(join(folder, "server.py"), script);
   Bun.spawnSync(["chmod", "-R", "a+rX", folder]);
   writeJson(join(machine.home.root, "agent", "builds", "b1.json"), {});
-  const limits = { bootTimeoutMs: 10_000, drainTimeoutMs: 10_000, graceMs: 5_000, memoryBytes: 0 };
+  const limits = { bootTimeoutMs: 60_000, drainTimeoutMs: 60_000, graceMs: 5_000, memoryBytes: 0 };
   const processes = { web: "/usr/bin/python3 server.py" };
   machine.set({
     [paths.app("shop")]: { name: "shop", number: 1, createdAt: "" },
@@ -49,10 +49,9 @@ test("a killed agent costs no instance anything: its successor has the same tabl
   await agent.exited;
   machine.table = [];
   await machine.ready(machine.spawnAgent());
-  await until("told", () => machine.table.length === 2);
-  expect(machine.table.toSorted(byName)).toEqual(before.toSorted(byName));
+  await until("told", () => Bun.deepEquals(machine.table.toSorted(byName), before.toSorted(byName)));
   expect(machine.processes().length).toBe(2);
-}, 90_000);
+}, 240_000);
 
 test("with the controllers and all brokers gone, a new agent works from disk, and tells when they are back", async () => {
   const { machine, agent } = await startShop();
@@ -75,7 +74,7 @@ test("with the controllers and all brokers gone, a new agent works from disk, an
   expect(second.attempts).toBe(2);
   await machine.startBrokers();
   await until("told", () => machine.table.some(({ id }) => id === second.id));
-}, 90_000);
+}, 240_000);
 
 test("an outgoing instance drains until every live router says that it is empty", async () => {
   const { machine } = await startShop();
@@ -98,7 +97,7 @@ test("an outgoing instance drains until every live router says that it is empty"
   } finally {
     clearInterval(routing);
   }
-}, 90_000);
+}, 240_000);
 
 test("asked to stop, an agent leaves its instances; at the platform's end it stops them", async () => {
   const { machine, agent } = await startShop();
@@ -112,7 +111,7 @@ test("asked to stop, an agent leaves its instances; at the platform's end it sto
   next.kill("SIGTERM");
   expect(await next.exited).toBe(0);
   expect(machine.processes()).toEqual([]);
-}, 90_000);
+}, 240_000);
 
 test("a copy on disk that is older than what was acted upon decides nothing", async () => {
   const { machine, agent } = await startShop();
@@ -130,7 +129,7 @@ test("a copy on disk that is older than what was acted upon decides nothing", as
   await machine.ready(machine.spawnAgent());
   await Bun.sleep(1_500);
   expect(machine.processes().length).toBe(2);
-}, 90_000);
+}, 240_000);
 
 test("garbage in the app's records freezes the app: what runs goes on", async () => {
   const { machine } = await startShop();
@@ -139,7 +138,7 @@ test("garbage in the app's records freezes the app: what runs goes on", async ()
   machine.set({ [paths.formation("shop")]: { web: "many" } });
   await until("reported", () => readFileSync(machine.home.partLog("agent"), "utf8").includes("apps_frozen"));
   expect(machine.table).toEqual(before);
-}, 90_000);
+}, 240_000);
 
 /** The agent's copy of the registry; it is written within a second. */
 function readCopy(machine: Machine): string {

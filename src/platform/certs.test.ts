@@ -9,7 +9,7 @@ import { watchCertificates } from "./certs.ts";
 const silent: Log = { info() {}, warn() {}, error() {} } as unknown as Log;
 
 async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + 5_000;
+  const end = performance.now() + 30_000;
   while (!holds()) {
     if (performance.now() > end) throw new Error("did not happen");
     await new Promise((resolve) => setTimeout(resolve, 10));

@@ -101,7 +101,7 @@ export async function startControllers(postgres: TestPostgres, ids: readonly str
         const response = await fetch(base + path, {
           method,
           headers: { authorization: `Bearer ${token}`, ...type, ...headers },
-          signal: AbortSignal.timeout(2_000),
+          signal: AbortSignal.timeout(10_000),
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         });
         const text = await response.text();
@@ -249,16 +249,16 @@ function toInstance(app: string, type: string, number: number, target: Rollout["
   };
 }
 
-/** Resolves once it holds; throws after half a minute, which a busy machine may need. What throws does not hold yet. */
+/** Resolves once it holds; throws after a minute, which a busy machine may need. What throws does not hold yet. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 60_000;
   for (;;) {
     try {
       if (await holds()) return;
     } catch {
       // Not yet.
     }
-    if (performance.now() > deadline) throw new Error(`not within 30 s: ${what}`);
+    if (performance.now() > deadline) throw new Error(`not within 60 s: ${what}`);
     await Bun.sleep(10);
   }
 }

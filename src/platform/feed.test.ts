@@ -19,7 +19,7 @@ let dir: string;
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), "nines-feed-"));
   postgres = await startTestPostgres();
-}, 30_000);
+}, 120_000);
 afterAll(async () => {
   await postgres[Symbol.asyncDispose]();
   rmSync(dir, { recursive: true, force: true });
@@ -63,7 +63,7 @@ function follow(...sources: FeedSource[]) {
   return { replica, alarms, [Symbol.asyncDispose]: () => replica[Symbol.asyncDispose]() };
 }
 
-async function until(condition: () => boolean, withinMs = 15_000): Promise<void> {
+async function until(condition: () => boolean, withinMs = 30_000): Promise<void> {
   const deadline = Date.now() + withinMs;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error("the condition did not come true");
@@ -108,7 +108,7 @@ test("a transaction is seen whole, by readers of any controller", async () => {
     const writes = ["/a", "/b"].map((path) => ({ kind: "set", path, value }) as const);
     revision = await one.store.registry.transact(writes, { by });
   }
-  await replica.ready(AbortSignal.timeout(5_000), revision);
+  await replica.ready(AbortSignal.timeout(30_000), revision);
   expect(replica.get("/b")?.value).toBe(30);
   expect(torn).toEqual([]);
 });
@@ -127,15 +127,15 @@ test("over kills of the database the feed loses nothing, and serves snapshots wh
     await until(() => controller.feed.revision > last - 4);
     await postgres.kill("SIGKILL");
     await using newcomer = follow(controller.url);
-    await newcomer.replica.ready(AbortSignal.timeout(5_000), last - 3);
+    await newcomer.replica.ready(AbortSignal.timeout(30_000), last - 3);
     await postgres.start();
     await controller.store.ready();
   }
   const last = await registry.set("/end", 1, { by });
-  await follower.replica.ready(AbortSignal.timeout(5_000), last);
+  await follower.replica.ready(AbortSignal.timeout(30_000), last);
   expect(seen).toEqual(Array.from({ length: last }, (_, i) => i + 1));
   expect(follower.alarms).toEqual([]);
-}, 20_000);
+}, 120_000);
 
 test("who resumes from before the feed's memory gets a snapshot, others only what they miss", async () => {
   const url = await postgres.createDatabase();
@@ -211,7 +211,7 @@ test("a database restored from a backup reaches the replicas, with an alarm", as
   await controller.store.ready();
   for (let i = 1; i <= 10; i++) await registry.set(`/p${i}`, i, { by });
   await using follower = follow(controller.url);
-  await follower.replica.ready(AbortSignal.timeout(5_000), 10);
+  await follower.replica.ready(AbortSignal.timeout(30_000), 10);
   const sql = client(url, { max: 1, fetch_types: false });
   await sql.begin(async (tx) => {
     await tx`delete from nines.registry_entries where revision > 4`;
@@ -222,7 +222,7 @@ test("a database restored from a backup reaches the replicas, with an alarm", as
   await until(() => follower.replica.revision === 4);
   expect(follower.replica.list("/").map((entry) => entry.path)).toEqual(["/p1", "/p2", "/p3", "/p4"]);
   expect(follower.alarms.at(-1)?.kind).toBe("older_snapshot");
-}, 15_000);
+}, 120_000);
 
 test("a controller that is stopped while it is connected is left for one that answers", async () => {
   const url = await postgres.createDatabase();
@@ -243,7 +243,7 @@ test("a controller that is stopped while it is connected is left for one that an
     log,
     fetch,
   });
-  await replica.ready(AbortSignal.timeout(5_000));
+  await replica.ready(AbortSignal.timeout(30_000));
   expect(replica.get("/a")?.value).toBe(1);
   await replica[Symbol.asyncDispose]();
   await new Promise((resolve) => stopped.close(resolve));
@@ -255,7 +255,7 @@ test("a reader that stops reading is cut off at the bound, and the others are no
   await controller.store.ready();
   await using follower = follow(controller.url);
   await until(() => follower.replica.state.kind === "live");
-  const signal = AbortSignal.timeout(20_000);
+  const signal = AbortSignal.timeout(60_000);
   const lazy = controller.feed.connector.open(0, signal)[Symbol.asyncIterator]();
   await lazy.next();
   await until(() => controller.feed.readers === 2);
@@ -266,7 +266,7 @@ test("a reader that stops reading is cut off at the bound, and the others are no
   await until(() => controller.feed.readers === 1);
   expect(follower.replica.state.kind).toBe("live");
   expect(await lazy.next()).toEqual({ done: true, value: undefined });
-}, 30_000);
+}, 120_000);
 
 test("the first beat carries the checksum that the database works out itself", async () => {
   const url = await postgres.createDatabase();

@@ -59,7 +59,7 @@ test("a file that is renamed into place is applied, and who listens hears which 
   for (let version = 2; version < 12; version++) {
     const variant = version % 2 === 0 ? "on" : "off";
     writeAtomic(file, toText({ a: boolean(variant), b: boolean("on") }, version));
-    await until(`version ${version}`, 10_000, () => flags.version === version, 2);
+    await until(`version ${version}`, 30_000, () => flags.version === version, 2);
     expect(flags.boolean("a", variant === "off")).toBe(variant === "on");
   }
   expect(new Set(heard)).toEqual(new Set(["a"]));
@@ -73,13 +73,13 @@ test("a file that is damaged or gone leaves the flags as they are, and one that 
   expect([flags.ready, flags.boolean("a", true)]).toEqual([false, true]);
   mkdirSync(join(at, "flags"));
   writeAtomic(file, toText({ a: boolean("on") }, 1));
-  await until("the file is found", 10_000, () => flags.version === 1);
+  await until("the file is found", 30_000, () => flags.version === 1);
   writeAtomic(file, '{"flags": {"a"');
-  await until("the damage is told", 10_000, () => lines.some((line) => line.includes("kept as they were")));
+  await until("the damage is told", 30_000, () => lines.some((line) => line.includes("kept as they were")));
   expect(flags.boolean("a", false)).toBe(true);
   rmSync(file);
   writeAtomic(file, toText({ a: boolean("off") }, 2));
-  await until("the next file", 10_000, () => flags.version === 2);
+  await until("the next file", 30_000, () => flags.version === 2);
   expect(flags.boolean("a", true)).toBe(false);
 });
 

@@ -25,11 +25,11 @@ test("an app's valve is turned by the platform's file, and keeps its last settin
   const record = (settings: object) => ({ settings, why: "test", by: "me", at: "" });
   const closed = { "app.shop.checkout": record({ mode: "closed" }), "app.blog.checkout": record({}) };
   put(JSON.stringify({ revision: 1, valves: closed, processes: { shop: 2 } }));
-  await until("it is closed", 10_000, () =>
+  await until("it is closed", 30_000, () =>
     valve.run(() => false).catch((error: { code: string; reason: string }) => error.reason === "closed"),
   );
   put('{"revision": 2, "val');
-  await until("the garbled file is noticed", 10_000, () =>
+  await until("the garbled file is noticed", 30_000, () =>
     lines.some((line) => line.includes("left as they were")),
   );
   await expect(valve.run(() => 7)).rejects.toMatchObject({
@@ -37,7 +37,7 @@ test("an app's valve is turned by the platform's file, and keeps its last settin
     retryAfterMs: 1_000,
   } as never);
   put(JSON.stringify({ revision: 3, valves: {}, processes: {} }));
-  await until("it is open again", 10_000, () => valve.run(() => true).catch(() => false));
+  await until("it is open again", 30_000, () => valve.run(() => true).catch(() => false));
 });
 
 test("in local mode a valve limits as its default says", async () => {

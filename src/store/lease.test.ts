@@ -9,7 +9,7 @@ const log = createLog({}, () => {});
 let server: TestPostgres;
 beforeAll(async () => {
   server = await startTestPostgres();
-}, 30_000);
+}, 120_000);
 afterAll(() => server[Symbol.asyncDispose]());
 
 async function open(url?: string): Promise<Store> {
@@ -19,7 +19,7 @@ async function open(url?: string): Promise<Store> {
   return store;
 }
 async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 30_000;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error("the condition did not come true");
     await systemClock.sleep(5);
@@ -71,7 +71,7 @@ test("of two candidates one leads; when it leaves the other leads, with a later 
   const url = await server.createDatabase();
   await using one = await open(url);
   await using two = await open(url);
-  const want = { lease: "lead", clock: systemClock, log, random: Math.random, ttlMs: 600 };
+  const want = { lease: "lead", clock: systemClock, log, random: Math.random, ttlMs: 3_000 };
   const first = startCandidate({ ...want, leases: one.leases, holder: "first" });
   await until(() => first.state().kind === "leading");
   await using second = startCandidate({ ...want, leases: two.leases, holder: "second" });
@@ -80,7 +80,7 @@ test("of two candidates one leads; when it leaves the other leads, with a later 
     return state.kind === "following" && state.leader === "first";
   });
   // Longer than one term: it is renewed.
-  await systemClock.sleep(800);
+  await systemClock.sleep(3_500);
   expect(first.state()).toEqual({ kind: "leading", token: 1 });
   await first[Symbol.asyncDispose]();
   await until(() => second.state().kind === "leading");

@@ -10,7 +10,7 @@ const log = createLog({}, () => {});
 let server: TestPostgres;
 beforeAll(async () => {
   server = await startTestPostgres();
-}, 30_000);
+}, 120_000);
 afterAll(() => server[Symbol.asyncDispose]());
 
 const file = (number: number, text: string): Migration => ({

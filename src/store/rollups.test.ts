@@ -15,7 +15,7 @@ beforeAll(async () => {
   const log = createLog({}, () => {});
   store = openStore({ url, clock: systemClock, log, random: Math.random, name: "test" });
   await store.ready();
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   await store?.[Symbol.asyncDispose]();
   await server?.[Symbol.asyncDispose]();
@@ -66,4 +66,4 @@ test("pruning takes what is older, a bounded number at once, and nothing else", 
   expect(await store.rollups.prune(before)).toBe(500);
   expect(await store.rollups.prune(before)).toBe(0);
   expect((await read("old", -10_000, 20)).map(({ minute }) => minute)).toEqual([start + 10 * minuteMs]);
-}, 60_000);
+}, 120_000);
