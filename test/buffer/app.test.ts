@@ -45,8 +45,8 @@ beforeAll(async () => {
   stack.use(startRelay({ store: store.relays, send, holder: "relay.1/x", ...common }));
   for (const app of ["shop", "billing"]) await controllers.ask("PUT", `/v1/apps/${app}`);
   await controllers.ask("PUT", "/v1/buffer/shop.pay", { url: target.url });
-}, 60_000);
-afterAll(() => stack.disposeAsync(), 60_000);
+}, 240_000);
+afterAll(() => stack.disposeAsync(), 240_000);
 
 const secret = () => readFileSync(controllers.home.secret, "utf8").trim();
 const readPart = (id: string) => JSON.parse(readFileSync(controllers.home.partFile(id), "utf8"));
@@ -79,7 +79,7 @@ test("an app writes to its own targets and to those shared with it, and to no ot
   await using billing = await open("billing");
   const receipt = await shop.buffer.write("pay", { mark: "own" }, { headers: { "x-shop": "a" } });
   expect(receipt.durability).toBe("database");
-  await until("it arrives", 20_000, () => arrived("own").length >= 1);
+  await until("it arrives", 60_000, () => arrived("own").length >= 1);
   const refused = billing.buffer.write("pay", { mark: "stolen" }, { app: "shop" });
   await expect(refused).rejects.toMatchObject({ code: "forbidden" });
   for (const [owner, name] of [
@@ -90,11 +90,11 @@ test("an app writes to its own targets and to those shared with it, and to no ot
     await expect(lost).rejects.toMatchObject({ code: owner === "nines" ? "forbidden" : "not_found" });
   }
   await controllers.ask("PUT", "/v1/buffer/shop.pay", { with: ["billing"] });
-  await until("it is shared", 10_000, async () => {
+  await until("it is shared", 60_000, async () => {
     await billing.buffer.write("pay", { mark: "shared" }, { app: "shop" });
     return true;
   });
-  await until("it arrives", 20_000, () => arrived("shared").length >= 1);
+  await until("it arrives", 60_000, () => arrived("shared").length >= 1);
   expect(arrived("stolen")).toEqual([]);
 });
 
@@ -103,7 +103,7 @@ test("while no controller answers writes go to the disk, outlive their process, 
   await using shop = await open("shop", spool);
   const write = (nines: Nines, n: number) => nines.buffer.write("pay", { mark: "spool", n }, { key: "k" });
   await write(shop, 0);
-  await until("it arrives", 20_000, () => arrived("spool").length >= 1);
+  await until("it arrives", 60_000, () => arrived("spool").length >= 1);
   for (const id of ids) controllers.kill(id, "SIGKILL");
   const receipts = [];
   for (let n = 1; n <= 30; n++) receipts.push(await write(shop, n));
@@ -121,11 +121,11 @@ test("while no controller answers writes go to the disk, outlive their process, 
   expect(readdirSync(spool).length).toBe(2);
   await Promise.all(ids.map((id) => controllers.start(id)));
   await using successor = await open("shop", spool);
-  await until("all arrive", 40_000, () => firsts("spool").length >= 31 && firsts("orphan").length >= 5);
+  await until("all arrive", 60_000, () => firsts("spool").length >= 31 && firsts("orphan").length >= 5);
   expect(firsts("spool")).toEqual(Array.from({ length: 31 }, (_, n) => n));
   expect(firsts("orphan")).toEqual([0, 1, 2, 3, 4]);
-  await until("nothing is left", 20_000, () => shop.buffer.spooled + successor.buffer.spooled === 0);
-}, 120_000);
+  await until("nothing is left", 60_000, () => shop.buffer.spooled + successor.buffer.spooled === 0);
+}, 240_000);
 
 test("a function of the app takes a target's writes, in order per key, and again those that it has refused", async () => {
   await using one = await open("shop");
@@ -144,49 +144,50 @@ test("a function of the app takes a target's writes, in order per key, and again
       taken.push({ n, key, attempt });
     });
   }
-  await until("the target is there", 10_000, async () => {
+  await until("the target is there", 60_000, async () => {
     await one.buffer.write("mail", { n: 0 }, { key: "first" });
     return true;
   });
   for (let n = 1; n <= 60; n++) await one.buffer.write("mail", { n }, { key: `k${n % 3}` });
-  await until("all are taken", 20_000, () => new Set(taken.map((mail) => mail.n)).size === 61);
+  await until("all are taken", 60_000, () => new Set(taken.map((mail) => mail.n)).size === 61);
   expect(together).toBe(0);
   for (const key of ["k0", "k1", "k2"]) {
-    const order = taken.filter((mail) => mail.key === key).map((mail) => mail.n);
+    // Without repetitions, which at least once allows.
+    const order = [...new Set(taken.filter((mail) => mail.key === key).map((mail) => mail.n))];
     expect(order).toEqual(order.toSorted((a, b) => a - b));
   }
-  expect(taken.find((mail) => mail.n === 3)?.attempt).toBe(2);
-}, 60_000);
+  expect(taken.find((mail) => mail.n === 3)?.attempt).toBeGreaterThanOrEqual(2);
+}, 240_000);
 
 test("a handler takes a body of 736 KiB; a larger one is a dead letter at once, whose reason says so", async () => {
   await using shop = await open("shop");
   const taken: number[] = [];
   await shop.buffer.handle("large", ({ body }) => void taken.push(body.byteLength));
   const [most, more] = [new Uint8Array(736 * 1024), new Uint8Array(736 * 1024 + 1)];
-  await until("the target is there", 10_000, async () => {
+  await until("the target is there", 60_000, async () => {
     await shop.buffer.write("large", more);
     return true;
   });
   await shop.buffer.write("large", most);
-  await until("it is taken", 20_000, () => taken.includes(most.byteLength));
-  const dead = await until("the other one is a dead letter", 20_000, async () => {
+  await until("it is taken", 60_000, () => taken.includes(most.byteLength));
+  const dead = await until("the other one is a dead letter", 60_000, async () => {
     const reply = await controllers.ask("GET", "/v1/buffer/shop.large/dead");
     const list = (reply.body as { letters?: { reason: string }[] }).letters;
     return list?.[0];
   });
   expect(dead.reason).toContain("the body has 753665 bytes, and a handler takes 753664");
   expect(taken).not.toContain(more.byteLength);
-}, 60_000);
+}, 240_000);
 
 test("a write to a topic is a message there", async () => {
   await using shop = await open("shop");
   await controllers.ask("PUT", "/v1/buffer/shop.events", { url: "bus:shop.orders" });
   const heard: Record<string, string>[] = [];
   const subscription = shop.subscribe("orders", "test", (message) => void heard.push({ ...message }));
-  expect(await subscription.whenJoined(10_000)).toBe(true);
+  expect(await subscription.whenJoined(60_000)).toBe(true);
   await shop.buffer.write("events", { order: "17" }, { idempotencyKey: "order-17" });
   await shop.buffer.write("events", "plain text");
-  await until("both are heard", 10_000, () => heard.length === 2);
+  await until("both are heard", 60_000, () => heard.length >= 2);
   expect(heard).toContainEqual(expect.objectContaining({ order: "17", _id: "order-17" }));
   expect(heard).toContainEqual(expect.objectContaining({ body: "plain text" }));
 });
@@ -235,9 +236,9 @@ for (const kind of ["pg", "postgres"] as const) {
         });
       }
       const wanted = Array.from({ length: 40 }, (_, i) => i + 1).filter((n) => n % 4 !== 0);
-      await until("all arrive", 30_000, () => firsts(mark).length >= wanted.length);
+      await until("all arrive", 60_000, () => firsts(mark).length >= wanted.length);
       expect(firsts(mark)).toEqual(wanted);
-      await until("the table is empty", 10_000, async () => {
+      await until("the table is empty", 60_000, async () => {
         const [row] = await sql`select count(*)::int as left from nines_outbox`;
         return row?.left === 0;
       });
@@ -245,5 +246,5 @@ for (const kind of ["pg", "postgres"] as const) {
       await pool.end();
       await sql.end();
     }
-  }, 60_000);
+  }, 240_000);
 }

@@ -48,14 +48,14 @@ test("the platform's own writes make their target, follow its new address, and a
   const write = (n: number, url: string) =>
     here.outgoing.write({ name: "webhook.ops", url, attemptsMax: 3 }, { n }, { key: "ops" });
   await Promise.all([1, 2, 3].map((n) => write(n, here.target.url)));
-  await until("they arrive", 10_000, () => here.target.received.length === 3);
-  expect(here.target.bodies().map((one) => one.n)).toEqual([1, 2, 3]);
+  await until("they arrive", 60_000, () => here.target.firsts().length >= 3);
+  expect(here.target.firsts().map((one) => JSON.parse(one.body).n)).toEqual([1, 2, 3]);
   expect((await here.store.bufferAdmin.targets())[0]).toMatchObject({
     name: "nines.webhook.ops",
     record: { attemptsMax: 3 },
   });
   // Relays hear of it a moment later.
-  await until("writes arrive where the target is now", 10_000, async () => {
+  await until("writes arrive where the target is now", 60_000, async () => {
     await write(4, moved.url);
     await systemClock.sleep(50);
     return moved.received.length > 0;
@@ -66,11 +66,11 @@ test("a write of the platform is taken while the database is away, and arrives w
   await using here = await scene();
   await here.store.ready();
   await server.kill("SIGKILL");
-  await until("it is away", 10_000, () => here.store.state().kind !== "up");
+  await until("it is away", 60_000, () => here.store.state().kind !== "up");
   const { durability } = await here.outgoing.write({ name: "w", url: here.target.url }, { n: 1 });
   expect(durability).toBe("spool");
   await server.start();
-  await until("it arrives", 20_000, () => here.target.received.length === 1);
+  await until("it arrives", 60_000, () => here.target.received.length >= 1);
 });
 
 test("every audited change goes to the sink, once and in order, from when there is one; a change undone is none", async () => {
@@ -82,8 +82,9 @@ test("every audited change goes to the sink, once and in order, from when there 
   for (let n = 1; n <= 20; n++) await registry.set("/apps/x", { n }, { by: n % 2 ? "ann" : "bob" });
   await expect(registry.set("/apps/x", { n: 0 }, { by: "eve", ifRevision: 1 })).rejects.toThrow();
   await registry.remove("/apps/x", { by: "ann" });
-  await until("all arrive", 15_000, () => here.target.received.length >= 22);
-  const sent = here.target.bodies();
+  await until("all arrive", 60_000, () => here.target.firsts().length >= 22);
+  expect(here.target.repeated()).toEqual([]);
+  const sent = here.target.firsts().map((one) => JSON.parse(one.body));
   expect(sent.map((one) => one.by)).toEqual([
     "nines",
     ...Array.from({ length: 20 }, (_, i) => (i % 2 ? "bob" : "ann")),

@@ -16,6 +16,8 @@ export interface TestTarget extends AsyncDisposable {
   delivered(): readonly Received[];
   /** The first of each idempotency key that was answered with 2xx: the effects, in their order. */
   firsts(): readonly Received[];
+  /** Keys that one holder of the lease has delivered more than once; another holder may, at least once being promised. */
+  repeated(): readonly (string | null)[];
   // biome-ignore lint/suspicious/noExplicitAny: bodies of tests
   bodies(): any[];
 }
@@ -45,6 +47,16 @@ export function startTestTarget(answer: Answer = () => 200): TestTarget {
       return delivered.filter(({ headers }) => {
         const key = headers.get("idempotency-key");
         return !seen.has(key) && seen.add(key);
+      });
+    },
+    repeated() {
+      const seen = new Set<string>();
+      return delivered.flatMap(({ headers }) => {
+        const key = headers.get("idempotency-key");
+        const delivery = `${headers.get("nines-fencing-token")} ${key}`;
+        if (seen.has(delivery)) return [key];
+        seen.add(delivery);
+        return [];
       });
     },
     bodies: () => received.map((one) => JSON.parse(one.body)),
