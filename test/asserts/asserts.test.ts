@@ -5,7 +5,7 @@ import { times } from "../length.ts";
 import { startTestPostgres, type TestPostgres } from "../postgres.ts";
 import { Hook, type Meter, startMeter } from "./meter.ts";
 
-const patienceMs = 30_000;
+const patienceMs = 60_000;
 let postgres: TestPostgres;
 let nines: Controllers;
 let meter: Meter;
@@ -40,7 +40,10 @@ async function alerts(name: string) {
   return body.alerts.filter((one: { name: string }) => one.name === name);
 }
 const verdict = (name: string, wanted: string) =>
-  until(`${name} is ${wanted}`, patienceMs, async () => (await wall(name)).verdict === wanted);
+  until(`${name} is ${wanted}`, patienceMs, async () => {
+    const one = await wall(name);
+    return one.verdict === wanted && one;
+  });
 
 test("an assert that is violated fires after its for, and the webhook is told; when it holds, of that", async () => {
   meter.gauges.set("shop.level;app=shop", 10);
@@ -50,7 +53,10 @@ test("an assert that is violated fires after its for, and the webhook is told; w
   const violatedAt = performance.now();
   const told = await until("the webhook is told", patienceMs, () => hook.of("level")[0]);
   console.log(`violated → webhook: ${Math.round(told.at - violatedAt)} ms with a for of 1000 ms`);
-  const [alert] = await alerts("level");
+  // The other controller judges by its own clock, and may come to it a second later.
+  const alert = await until("it fires wherever it is asked for", patienceMs, async () =>
+    (await alerts("level")).find((one: { state: string }) => one.state === "firing"),
+  );
   expect(alert).toMatchObject({ state: "firing", value: 70, threshold: 50, fingerprint: told.fingerprint });
   meter.gauges.set("shop.level;app=shop", 10);
   const over = await until("and of its end", patienceMs, () => hook.of("level", "resolved")[0]);
@@ -130,11 +136,9 @@ describe("what is wrong", () => {
     meter.gauges.set("shop.odd;n=1", Number.NaN);
     meter.gauges.set("shop.odd;n=2", Number.POSITIVE_INFINITY);
     await put("asserts/odd", { expr: "max(shop.odd) < 50" });
-    await verdict("odd", "violated");
-    expect((await wall("odd")).value).toBeNull();
+    expect((await verdict("odd", "violated")).value).toBeNull();
     meter.gauges.set("shop.odd;n=3", 7);
-    await verdict("odd", "ok");
-    expect((await wall("odd")).value).toBe(7);
+    expect((await verdict("odd", "ok")).value).toBe(7);
   });
   test("a webhook that hangs holds up nobody else", async () => {
     await using stuck = new Hook();
@@ -146,10 +150,12 @@ describe("what is wrong", () => {
     meter.gauges.set("shop.stuck", 70);
     await until("the other one is told", patienceMs, () => hook.of("stuck").length > 0);
     expect(stuck.told).toHaveLength(0);
-    const { body } = await nines.ask("GET", "/v1/receivers");
-    const listed = body.receivers.find((one: { name: string }) => one.name === "a-stuck");
+    const listed = await until("a notice waits for it", patienceMs, async () => {
+      const { body } = await nines.ask("GET", "/v1/receivers");
+      const found = body.receivers.find((one: { name: string }) => one.name === "a-stuck");
+      return found.waiting > 0 && found;
+    });
     expect(listed.urls).toEqual([stuck.url.replace("/hook", "/…")]);
-    expect(listed.waiting).toBeGreaterThan(0);
     expect((await nines.ask("DELETE", "/v1/receivers/a-stuck")).status).toBe(200);
   });
 });

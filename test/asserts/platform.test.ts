@@ -68,11 +68,19 @@ test(
       return hook.of("shop-errors").length > 0;
     });
     expect(hook.of("shop-errors")[0]).toMatchObject({ labels: { app: "shop" } });
-    const listed = (await json<AlertReply[]>("alerts")).find((one) => one.name === "shop-errors");
-    expect(listed).toMatchObject({ state: "firing", threshold: 0.5 });
+    // Each controller judges by its own clock, and may come to it a second after the one that told the webhook.
+    const listed = await until("it is listed as firing", patienceMs, async () => {
+      await ask("/bad");
+      return (await json<AlertReply[]>("alerts")).find(
+        (one) => one.name === "shop-errors" && one.state === "firing",
+      );
+    });
+    expect(listed).toMatchObject({ threshold: 0.5 });
 
-    const tried = await json<{ firings: unknown[] }>("asserts", "test", "shop-errors", "--since", "1m");
-    expect(tried.firings.length).toBeGreaterThan(0);
+    await until("it would have fired", patienceMs, async () => {
+      const tried = await json<{ firings: unknown[] }>("asserts", "test", "shop-errors", "--since", "5m");
+      return tried.firings.length > 0;
+    });
     const rules = (await platform.must("asserts", "export")).stdout;
     expect(rules).toContain("alert: shop-errors");
     const refused = await platform.nines("asserts", "add", "frob(x) < 1", "--name", "bad");
@@ -86,5 +94,5 @@ test(
     );
     expect(logs.join("")).not.toContain(hook.url);
   },
-  times(180_000, 600_000),
+  times(400_000, 600_000),
 );

@@ -9,7 +9,8 @@ import { startLoad } from "../../src/drill/load/load.ts";
 import { type Platform, startPlatform, until } from "../harness.ts";
 import { send } from "../send.ts";
 
-const limitMs = 180_000;
+const limitMs = 400_000;
+const waitMs = 60_000;
 const root = process.getuid?.() === 0;
 
 for (const variable of ["NINES_PORT", "NINES_API_PORT"] as const) {
@@ -26,7 +27,8 @@ for (const variable of ["NINES_PORT", "NINES_API_PORT"] as const) {
         expect(ran.code).not.toBe(0);
         expect(ran.stderr).toContain(String(platform.env[variable]));
         expect(ran.stderr).toContain(variable);
-        expect(findProcesses(platform.folder)).toEqual([]);
+        // One that was just ended takes a moment to be gone from /proc.
+        await until("nothing runs", waitMs, () => findProcesses(platform.folder).length === 0);
       } finally {
         taken.close();
       }
@@ -100,9 +102,11 @@ test(
     for (const ran of both) expect([0, 69]).toContain(ran.code);
     expect(both.map((ran) => ran.code)).toContain(0);
     await platform.whole();
-    expect(kernels(platform)).toHaveLength(1);
+    // The second one, if there was one, has to see that the home is taken, and to go.
+    const isAlone = () => kernels(platform).length === 1;
+    await until("one kernel is left", waitMs, isAlone);
     expect((await platform.nines("up", "-d")).code).toBe(0);
-    expect(kernels(platform)).toHaveLength(1);
+    await until("one kernel is left", waitMs, isAlone);
   },
   limitMs,
 );
@@ -122,7 +126,7 @@ test(
       await platform.must("down");
       for (const path of stateFiles(platform)) writeFileSync(path, damage(readFileSync(path)));
       await platform.must("up", "-d");
-      await until("the app answers", 30_000, async () => (await platform.fetch("shop")).status === 200);
+      await until("the app answers", waitMs, async () => (await platform.fetch("shop")).status === 200);
     }
   },
   limitMs,
@@ -134,27 +138,32 @@ test(
     await using platform = await startPlatform();
     await platform.must("deploy", platform.fixture("shop"), "-a", "shop");
     await platform.must("scale", "web=2", "worker=0", "-a", "shop", "--wait");
-    const before = (await platform.instances("shop")).map((one) => one.pid).toSorted();
+    const running = () =>
+      platform
+        .running("shop")
+        .map((one) => one.pid)
+        .toSorted();
+    const before = running();
     const list = await platform.whole();
     for (const [name, damage] of damages) {
       for (const path of stateFiles(platform)) writeFileSync(path, damage(readFileSync(path)));
       for (const part of await platform.whole()) {
         if (part.name === "kernel" || part.name === "agent") send(part.pid, "SIGKILL");
       }
-      const now = await until(`all is whole with ${name} files`, 30_000, async () => {
+      const now = await until(`all is whole with ${name} files`, waitMs, async () => {
         const parts = await platform.parts();
         return parts.length >= 10 && parts.every((part) => part.state === "up") ? parts : undefined;
       });
       const kept = (parts: typeof now) =>
         parts.filter((part) => !/kernel|agent/.test(part.name)).map((part) => `${part.name} ${part.pid}`);
       expect(kept(now)).toEqual(kept(list));
-      expect(kernels(platform)).toHaveLength(1);
+      await until("one kernel is left", waitMs, () => kernels(platform).length === 1);
       await until(
         "the instances are known again",
-        15_000,
+        waitMs,
         async () => (await platform.instances("shop")).length === 2,
       );
-      expect((await platform.instances("shop")).map((one) => one.pid).toSorted()).toEqual(before);
+      await until("they are the same", waitMs, () => running().join() === before.join());
     }
   },
   limitMs,
@@ -174,7 +183,12 @@ test(
     await platform.must("deploy", platform.fixture("shop"), "-a", "shop");
     await platform.must("scale", "web=2", "worker=0", "-a", "shop", "--wait");
     const parts = (await platform.whole()).map((part) => `${part.name} ${part.pid}`);
-    const instances = (await platform.instances("shop")).map((one) => one.pid).toSorted();
+    const running = () =>
+      platform
+        .running("shop")
+        .map((one) => one.pid)
+        .toSorted();
+    const instances = running();
     await using load = await startLoad({ port: platform.port, app: "shop", rate: 100 });
 
     for (const ms of [3_600_000, -3_600_000, 86_400_000, 0]) {
@@ -184,7 +198,7 @@ test(
       expect(one?.state).toBe("up");
     }
     expect((await platform.whole()).map((part) => `${part.name} ${part.pid}`)).toEqual(parts);
-    expect((await platform.instances("shop")).map((one) => one.pid).toSorted()).toEqual(instances);
+    expect(running()).toEqual(instances);
     writeFileSync(offset, "-3600000");
     await Bun.sleep(500);
     await platform.must("config:set", "COLOUR=green", "-a", "shop");
