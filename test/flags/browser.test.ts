@@ -96,7 +96,12 @@ test.skipIf(executablePath === null)(
       });
       const tookMs = performance.now() - changedAt;
       console.log(`flags ${what}, from the command to the page: ${Math.round(tookMs)} ms`);
-      expect((await evaluate(tab, "banner")).value).toBe(value);
+      // What it heard may be of the change before, told once more.
+      await until(
+        `the page has it ${what}`,
+        limitMs,
+        async () => (await evaluate(tab, "banner")).value === value,
+      );
     }
     await tab.close();
   },
