@@ -21,15 +21,19 @@ free_port() {
   node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'
 }
 
-answers() { # does hello answer through the routers?
-  node -e '
-    const options = { port: +process.argv[1], host: "127.0.0.1", path: "/", headers: { host: "hello.localhost" } };
-    require("http").get(options, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on("error", () => process.exit(1));
-  ' "$NINES_PORT"
+answers() { # does hello answer through the routers? One that has just started may still be hearing of it
+  for _ in $(seq 60); do
+    node -e '
+      const options = { port: +process.argv[1], host: "127.0.0.1", path: "/", headers: { host: "hello.localhost" } };
+      require("http").get(options, (r) => process.exit(r.statusCode === 200 ? 0 : 1)).on("error", () => process.exit(1));
+    ' "$NINES_PORT" && return 0
+    sleep 0.5
+  done
+  return 1
 }
 
-gone() { # nothing that carries the folder is left, 2 s after the stop at the latest
-  for _ in $(seq 20); do
+gone() { # nothing that carries the folder is left; a busy machine may take a moment to see them off
+  for _ in $(seq 200); do
     found=$(grep -lsF "$root/home" /proc/[0-9]*/environ /proc/[0-9]*/cmdline || true)
     [ -z "$found" ] && return 0
     sleep 0.1

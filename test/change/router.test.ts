@@ -20,12 +20,12 @@ beforeAll(async () => {
   await platform.must("deploy", platform.fixture("shop"), "-a", "shop");
   await platform.must("scale", "web=2", "worker=0", "-a", "shop", "--wait");
   load = await startLoad({ port: platform.port, app: "shop", rate: 150 });
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   await load?.[Symbol.asyncDispose]();
   await platform?.[Symbol.asyncDispose]();
-}, 120_000);
+}, 300_000);
 
 test(
   "restarted in turn, the routers fail no request, and no WebSocket that ends by itself is cut",

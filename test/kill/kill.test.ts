@@ -46,12 +46,12 @@ let stage: Stage;
 
 beforeAll(async () => {
   stage = await setStage(200);
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   report.print("Killed under load: 200 requests/s, GET and POST, kept and new connections, 4 instances");
   await stage?.[Symbol.asyncDispose]();
-}, 120_000);
+}, 300_000);
 
 for (const victim of kinds) {
   test(`a killed ${victim.name} costs ${words[victim.costs]}`, () => repeat(victim, times(2, 25)), limitMs);
@@ -69,7 +69,7 @@ test(
         "nines.yaml": `build: ${mark}\n`,
       });
       const deploy = stage.platform.nines("deploy", source, "-a", app);
-      const builder = await until("the build runs", 20_000, () =>
+      const builder = await until("the build runs", 60_000, () =>
         findProcesses(stage.platform.folder).find((one) => one.command.includes(mark)),
       );
       kill(builder.pid);
@@ -109,13 +109,13 @@ test(
     const awayMs: number[] = [];
     for (let round = 0; round < times(2, 20); round++) {
       const enough = accepted.length + 10;
-      await until("writes are accepted", 20_000, () => accepted.length >= enough, 5);
+      await until("writes are accepted", 60_000, () => accepted.length >= enough, 5);
       const pids = postgres.choose(await stage.whole(), round);
       const before = accepted.length;
       const killedAt = wallMs();
       for (const pid of pids) kill(pid);
       // One write may have been on its way back; the second one met the new server.
-      await until("a write is accepted again", 20_000, () => accepted.length >= before + 2, 5);
+      await until("a write is accepted again", 60_000, () => accepted.length >= before + 2, 5);
       awayMs.push(wallMs() - killedAt);
       await stage.whole(pids);
     }
@@ -150,12 +150,15 @@ test(
       const pids = [...scene.parts, ...scene.instances].flatMap((one) => one.pid ?? []);
       for (const pid of pids) kill(pid);
       await stage.whole(pids);
-      const backMs = wallMs() - killedAt;
+      const backAt = wallMs();
+      const backMs = backAt - killedAt;
       const broken = await stage.take();
       report.add("everything", { requests: broken.requests, failed: broken.failures.length, backMs });
       await Bun.sleep(500);
       const after = await stage.take();
-      expect(after.failures.map((failure) => describe(failure, killedAt))).toEqual([]);
+      // What began before may end badly only now.
+      const later = after.failures.filter(({ startedAt }) => startedAt >= backAt);
+      expect(later.map((failure) => describe(failure, killedAt))).toEqual([]);
     }
   },
   limitMs,

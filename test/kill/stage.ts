@@ -9,7 +9,7 @@ import { type Platform, startPlatform, until } from "../harness.ts";
 export const app = "shop";
 /** web=4, worker=1 */
 const wanted = 5;
-const wholeTimeoutMs = 60_000;
+const wholeTimeoutMs = 120_000;
 /** After a change the agent makes working directories ahead; a kill before that measures their copying. */
 const steadyMs = 1_500;
 /** A kernel that dies younger is started again with a pause. */

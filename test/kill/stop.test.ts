@@ -26,12 +26,12 @@ let stage: Stage;
 
 beforeAll(async () => {
   stage = await setStage(150);
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   report.print("Stopped (SIGSTOP) under load: 150 requests/s, 4 instances with a health check");
   await stage?.[Symbol.asyncDispose]();
-}, 120_000);
+}, 300_000);
 
 const claims: readonly (readonly [Victim, string])[] = [
   [instance, "POSTs that were sent to it before it was noticed"],

@@ -99,7 +99,8 @@ test(
     await until("some are paid", patienceMs, () => readCharges().size > 10);
     // Killed in the midst of its work, then gone for good.
     send((await payments())?.pid, "SIGKILL");
-    await platform.must("scale", "payments=0", "-a", app);
+    // With --wait: one that is being stopped may still end what it has begun.
+    await platform.must("scale", "payments=0", "-a", app, "--wait");
     await until("it is gone", patienceMs, async () => (await payments()) === undefined);
     const paidBefore = readCharges().size;
     const soldBefore = accepted.length;

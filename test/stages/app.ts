@@ -67,7 +67,8 @@ export function writeStaged(folder: string, bug: Bug, plan: Plan = {}): string {
     "nines.yaml": [
       "health: {path: /healthz, interval: 300ms, timeout: 2s, failures: 5}",
       "memory: 96M",
-      "boot_timeout: 3s",
+      // Soon over for one that never is, and long enough on a busy machine for the others.
+      `boot_timeout: ${bug.unready ? "3s" : "30s"}`,
       "drain_timeout: 2s",
       "grace: 2s",
       "sticky: {header: X-User}",

@@ -39,7 +39,7 @@ export async function startBench(perSecond: number): Promise<Bench> {
   const ask = async <T>(path: string): Promise<T> => {
     const reply = await fetch(`http://127.0.0.1:${platform.apiPort}${path}`, {
       headers: { Authorization: `Bearer ${readFileSync(platform.home.token, "utf8").trim()}` },
-      signal: AbortSignal.timeout(5_000),
+      signal: AbortSignal.timeout(30_000),
     });
     if (!reply.ok) throw new Error(`${path}: ${reply.status} ${await reply.text()}`);
     return (await reply.json()) as T;
@@ -56,7 +56,7 @@ export async function startBench(perSecond: number): Promise<Bench> {
       users.take();
       const ran = await platform.run(["deploy", folder, "-a", "shop", ...flags], { timeoutMs: 240_000 });
       console.log(ran.stdout + ran.stderr);
-      const now = await until("a controller answers", 30_000, () => rollout().catch(() => undefined));
+      const now = await until("a controller answers", 60_000, () => rollout().catch(() => undefined));
       return { rollout: now, code: ran.code, stderr: ran.stderr };
     },
     async must(bug, flags) {

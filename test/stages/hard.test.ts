@@ -16,7 +16,7 @@ describe.skipIf(short)("with more broken than the release", () => {
   beforeAll(async () => {
     bench = await startBench(200);
   }, 180_000);
-  afterAll(async () => await bench?.[Symbol.asyncDispose](), 120_000);
+  afterAll(async () => await bench?.[Symbol.asyncDispose](), 300_000);
 
   test(
     "a release whose p99 doubles in beta is rolled back by itself, with the value that was measured",

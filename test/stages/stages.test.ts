@@ -12,7 +12,7 @@ let bench: Bench;
 beforeAll(async () => {
   bench = await startBench(200);
 }, 180_000);
-afterAll(async () => await bench?.[Symbol.asyncDispose](), 120_000);
+afterAll(async () => await bench?.[Symbol.asyncDispose](), 300_000);
 
 test(
   "a good release goes through internal and beta to all, and no request fails",
