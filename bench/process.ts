@@ -18,7 +18,7 @@ export interface BenchProcess extends AsyncDisposable {
   readonly port: number;
 }
 
-const startTimeoutMs = 10_000;
+const startTimeoutMs = 60_000;
 
 export async function startProcess(options: ProcessOptions): Promise<BenchProcess> {
   const log = openSync(options.log, "a");

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { always, get, ok, post, Rig, startBackend, until } from "./harness.ts";
 
 test("a head that does not come to its end in time is 408, and is logged as the client's idleness", async () => {
-  await using rig = new Rig({ headTimeoutMs: 60 });
+  await using rig = new Rig({ headTimeoutMs: 1_000 });
   const client = await rig.client();
   client.send("GET / HTTP/1.1\r\nHost: shop");
   await client.sees("408 Request Timeout");
@@ -12,7 +12,7 @@ test("a head that does not come to its end in time is 408, and is logged as the 
 });
 
 test("bytes that drip in do not put off the end of a head", async () => {
-  await using rig = new Rig({ headTimeoutMs: 150 });
+  await using rig = new Rig({ headTimeoutMs: 1_000 });
   const client = await rig.client();
   client.send("GET / HTTP/1.1\r\n");
   const dripping = setInterval(() => client.socket.writable && client.send("X: y\r\n"), 10);
@@ -22,7 +22,7 @@ test("bytes that drip in do not put off the end of a head", async () => {
 
 test("a connection that says nothing is closed without a word, before and between requests", async () => {
   await using backend = await startBackend(always(ok));
-  await using rig = new Rig({ headTimeoutMs: 500, clientIdleMs: 500 });
+  await using rig = new Rig({ headTimeoutMs: 1_500, clientIdleMs: 1_500 });
   rig.up(backend);
   const silent = await rig.client();
   await silent.ends();

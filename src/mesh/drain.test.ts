@@ -147,7 +147,7 @@ for (const [claim, perConnection] of [
 ] as const) {
   test(`${claim} lose nothing when one router after another on a port is replaced`, async () => {
     await using backend = await startBackend(always(ok));
-    await using rig = new Rig();
+    await using rig = new Rig({ drainIdleMs: 2_000 });
     rig.up(backend);
     const { port } = rig.mesh;
     let isOver = false;
@@ -187,5 +187,5 @@ for (const [claim, perConnection] of [
     await Promise.all(clients);
     await old[Symbol.asyncDispose]();
     await other[Symbol.asyncDispose]();
-  }, 120_000);
+  }, 240_000);
 }

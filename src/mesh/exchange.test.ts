@@ -58,7 +58,7 @@ test("ten tries in a row, then pauses that grow, until an instance can be reache
 });
 
 test("when nobody can be reached it ends with H21", async () => {
-  await using rig = new Rig({ retryBaseMs: 5, retryCapMs: 20, bootWaitMs: 100 });
+  await using rig = new Rig({ retryBaseMs: 5, retryCapMs: 20, bootWaitMs: 1_000 });
   rig.report(toInstance("1", await closedPort()));
   expect(await rig.ask(get())).toContain("503 Service Unavailable");
   expect(await rig.logged("code=H21")).toContain('desc="Backend connection refused"');
@@ -232,7 +232,7 @@ test("100 clients lose no GET while instances are killed one after another", asy
   expect(rig.mesh.metrics().statuses[5]).toBe(0);
   await rig[Symbol.asyncDispose]();
   for (const backend of backends) await backend[Symbol.asyncDispose]().catch(() => {});
-}, 120_000);
+}, 240_000);
 
 const violations: readonly [claim: string, answer: string, code: string][] = [
   ["no HTTP", "SSH-2.0-OpenSSH\r\n\r\n", "H17"],
@@ -303,7 +303,7 @@ test("no first byte in time is H12; silence in the middle is H15 and a cut", asy
   await until(() => silent.connections[0]!.isClosed, "the instance's connection cut");
 
   await using pausing = await startBackend(once("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"));
-  await using other = new Rig({ idleTimeoutMs: 60 });
+  await using other = new Rig({ idleTimeoutMs: 500 });
   other.up(pausing);
   const client = await other.client();
   client.send(get());
@@ -390,7 +390,7 @@ test("a slow reader frees its instance up to a buffer, and holds it back beyond"
   expect(sent).toBeLessThan(32 * 1_048_576);
   client.socket.resume();
   await until(() => client.bytes > size, "the whole");
-}, 120_000);
+}, 240_000);
 
 test("a slow instance holds its client back", async () => {
   await using backend = await startBackend(() => {}, false);
@@ -413,4 +413,4 @@ test("a slow instance holds its client back", async () => {
   };
   backend.connections[0]!.socket.resume();
   await until(() => client.text.endsWith("ok"), "the answer");
-}, 120_000);
+}, 240_000);

@@ -4,7 +4,7 @@ import type { Instance, InstanceState } from "../wire/messages.ts";
 import type { MeshLimits } from "./limits.ts";
 import { type FetchPage, type Mesh, type MeshApp, type MeshOptions, startMesh } from "./mesh.ts";
 
-const deadlineMs = 30_000;
+const deadlineMs = 60_000;
 
 /** Waits for a condition, without counting on luck. */
 export async function until(holds: () => boolean, what: string): Promise<void> {

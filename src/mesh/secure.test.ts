@@ -172,7 +172,7 @@ test("large bodies pass with TLS, both ways, and a slow reader holds its instanc
   client.socket.resume();
   await until(() => bytes > size, "the whole");
   client.socket.destroy();
-}, 120_000);
+}, 240_000);
 
 test("an app may send what comes without TLS to the same address with it", async () => {
   await using backend = await startBackend(always(ok));

@@ -124,7 +124,7 @@ test("a client that dies ends the tunnel at the instance", async () => {
 
 test("a tunnel without a byte for too long is cut, one that is used is not", async () => {
   await using backend = await startEcho();
-  await using rig = new Rig({ idleTimeoutMs: 1_500 });
+  await using rig = new Rig({ idleTimeoutMs: 3_000 });
   rig.up(backend);
   const client = await rig.client();
   client.send(upgrade);
@@ -132,7 +132,7 @@ test("a tunnel without a byte for too long is cut, one that is used is not", asy
   for (let i = 1; i <= 10; i++) {
     client.send("x");
     await client.sees("x".repeat(i));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 400));
   }
   expect(client.isEnded).toBe(false);
   await client.ends();
@@ -157,4 +157,4 @@ test("a side that does not read holds the other back, and gets all in the end", 
   }
   client.socket.resume();
   await until(() => client.bytes === head + size, "all of it");
-}, 120_000);
+}, 240_000);

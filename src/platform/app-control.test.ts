@@ -10,7 +10,7 @@ import { paths } from "../wire/records.ts";
 import { type Answer, type Controllers, startControllers, until } from "./control-harness.ts";
 
 // A busy machine takes its time; what hangs is told by the waits inside.
-setDefaultTimeout(60_000);
+setDefaultTimeout(240_000);
 
 let postgres: TestPostgres;
 let nines: Controllers;
@@ -28,12 +28,12 @@ beforeAll(async () => {
   await store.ready();
   secret = readFileSync(nines.home.secret, "utf8").trim();
   for (const app of ["shop", "billing", "flood"]) await nines.ask("PUT", `/v1/apps/${app}`);
-}, 30_000);
+}, 120_000);
 afterAll(async () => {
   await store?.[Symbol.asyncDispose]();
   await nines?.[Symbol.asyncDispose]();
   await postgres?.[Symbol.asyncDispose]();
-}, 30_000);
+}, 120_000);
 
 const as = (app: string) => ({ authorization: `Bearer ${toCredential(secret, "api", app)}` });
 const ask = (app: string, method: string, path: string, body?: unknown) =>

@@ -138,7 +138,7 @@ receivers: [{ name: hook, webhook_configs: [{ url: "http://127.0.0.1:${hook.port
     );
     try {
       const base = `http://127.0.0.1:${port}`;
-      await until("it is ready", 20_000, async () => (await fetch(`${base}/-/ready`)).ok);
+      await until("it is ready", 60_000, async () => (await fetch(`${base}/-/ready`)).ok);
       const post = async (state: "firing" | "resolved") => {
         const body = toBody("alertmanager", notice(alert(state)), addressing);
         const headers = { "content-type": "application/json" };
@@ -147,12 +147,12 @@ receivers: [{ name: hook, webhook_configs: [{ url: "http://127.0.0.1:${hook.port
       await post("firing");
       const [known] = (await (await fetch(`${base}/api/v2/alerts`)).json()) as { fingerprint: string }[];
       expect(known?.fingerprint).toBe(toFingerprint(alert("firing").labels));
-      const theirs = (await until("it tells of it", 20_000, () => told[0])) as { alerts: object[] };
+      const theirs = (await until("it tells of it", 60_000, () => told[0])) as { alerts: object[] };
       const ours = JSON.parse(toBody("webhook", notice(alert("firing")), addressing));
       expect(Object.keys(ours).sort()).toEqual(Object.keys(theirs).sort());
       expect(Object.keys(ours.alerts[0]).sort()).toEqual(Object.keys(theirs.alerts[0]!).sort());
       await post("resolved");
-      await until("and of its end", 20_000, () => (told.at(-1) as { status: string }).status === "resolved");
+      await until("and of its end", 60_000, () => (told.at(-1) as { status: string }).status === "resolved");
     } finally {
       child.kill();
       await child.exited;

@@ -211,7 +211,7 @@ function upload(app: string, length: number, body: string, sha256: string): Prom
   return new Promise((resolve, reject) => {
     const socket = connect(platform.apiPort, "127.0.0.1");
     let text = "";
-    socket.setTimeout(30_000, () => socket.destroy(new Error("no answer")));
+    socket.setTimeout(60_000, () => socket.destroy(new Error("no answer")));
     socket.on("data", (chunk: Buffer) => {
       text += chunk.toString("latin1");
       if (text.includes("\r\n\r\n")) socket.destroy();

@@ -29,7 +29,7 @@ const log = createLog({}, () => {});
 let server: TestPostgres;
 beforeAll(async () => {
   server = await startTestPostgres();
-}, 30_000);
+}, 120_000);
 afterAll(() => server[Symbol.asyncDispose]());
 
 interface Outage {

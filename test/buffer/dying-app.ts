@@ -8,7 +8,7 @@ import { openStore } from "../../src/store/store.ts";
 const [url = "", key = "", idempotencyKey = ""] = process.argv.slice(2);
 const common = { clock: systemClock, log: createLog({}, () => {}), random: Math.random };
 const store = openStore({ url, ...common });
-await store.ready(AbortSignal.timeout(5_000));
+await store.ready(AbortSignal.timeout(30_000));
 const buffer = await startBuffer({ store: store.writes, ...common });
 const sql = postgresClient(url, { max: 1, onnotice: () => {}, connect_timeout: 2, fetch_types: false });
 await sql.begin(async (tx) => {

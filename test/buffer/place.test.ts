@@ -195,10 +195,10 @@ test("a write is not passed whose transaction began while a group was written, a
     await systemClock.sleep(150);
     await here.buffer.write("pay", `late ${round}`, { tx: late });
     await Promise.all(group);
-    await until("the group arrives", 30_000, () => delivered.includes(`high ${round}`));
+    await until("the group arrives", 60_000, () => delivered.includes(`high ${round}`));
     // Seen under way by none, by some, or by many looks.
     if (round > 0) await here.buffer.write("pay", `between ${round}`);
-    if (round > 0) await until("looks go on", 30_000, () => delivered.includes(`between ${round}`));
+    if (round > 0) await until("looks go on", 60_000, () => delivered.includes(`between ${round}`));
     if (round > 1) await systemClock.sleep(1_500);
     await late.query("commit");
     await until("the late one arrives", 60_000, () => delivered.includes(`late ${round}`));

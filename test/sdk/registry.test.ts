@@ -19,7 +19,7 @@ afterAll(async () => {
   await platform?.[Symbol.asyncDispose]();
   await postgres?.[Symbol.asyncDispose]();
   rmSync(root, { recursive: true, force: true });
-}, 30_000);
+}, 120_000);
 
 const read = (id: string) =>
   JSON.parse(readFileSync(platform.home.partFile(id), "utf8")) as { port: number; internalPort: number };

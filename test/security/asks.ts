@@ -31,7 +31,7 @@ export function rawStatus(port: number, line: string, headers: Record<string, st
     const socket = connect(port, "127.0.0.1");
     let text = "";
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-    socket.setTimeout(20_000, () => socket.destroy(new Error(`no answer to ${line}`)));
+    socket.setTimeout(60_000, () => socket.destroy(new Error(`no answer to ${line}`)));
     socket.on("data", (bytes: Buffer) => {
       text += bytes.toString("latin1");
     });

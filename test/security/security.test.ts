@@ -275,7 +275,7 @@ test("an app's secret opens no topic of another on the brokers themselves", asyn
   };
   const quiet = createLog({}, () => {});
   await using bus = await startBus({ brokers: async () => brokers, log: quiet, ...words });
-  await bus.publish("mallory.own", { a: "1" }, { deadlineMs: 10_000 });
+  await bus.publish("mallory.own", { a: "1" }, { deadlineMs: 30_000 });
   for (const topic of ["bank.orders", "nines.instances"]) {
     await expect(bus.publish(topic, { a: "1" }, { deadlineMs: 3_000 })).rejects.toThrow();
   }
@@ -296,7 +296,7 @@ test("an app's secret opens no topic of another on the brokers themselves", asyn
     own_++;
   });
   expect(await hearing.whenJoined(60_000)).toBe(true);
-  await owner.publish("bank.orders", { a: "1" }, { deadlineMs: 10_000 });
+  await owner.publish("bank.orders", { a: "1" }, { deadlineMs: 30_000 });
   await until("the owner hears it", 60_000, () => own_ > 0);
   await Bun.sleep(300);
   expect(heard).toBe(0);
