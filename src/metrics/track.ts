@@ -4,15 +4,13 @@
  */
 import { Blocks, slotsPerBlock } from "./blocks.ts";
 
-/** By how much more room is made, and to multiples of what: a place costs 480 bytes. */
-const growth = 1.1;
-const roundTo = 64;
+/** Series for which room is made at once, 480 bytes for each. None is ever moved: copies would be as much again. */
+const groupSize = 64;
 
 export class Track {
   readonly #blocks: Blocks;
-  #capacity = 0;
-  /** One row of all series for each slot of the open block. */
-  #open = new Float64Array(0);
+  /** One row for each slot of the open block, of each group of series. */
+  readonly #open: Float64Array[] = [];
   #number = -1;
   #slot = -1;
   /** Series numbers below this were used in the open block. */
@@ -24,7 +22,7 @@ export class Track {
   }
 
   get bytes(): number {
-    return this.#open.byteLength + this.#blocks.bytes;
+    return this.#open.length * groupSize * slotsPerBlock * 8 + this.#blocks.bytes;
   }
 
   /** So many series have a place in it. */
@@ -44,7 +42,7 @@ export class Track {
     if (number !== this.#number) {
       if (this.#used > 0) this.#seal();
       this.#number = number;
-      this.#open.fill(Number.NaN);
+      for (const group of this.#open) group.fill(Number.NaN);
       this.#used = 0;
       this.#blocks.turn(number);
     }
@@ -52,20 +50,21 @@ export class Track {
   }
 
   set(series: number, value: number): void {
-    this.#reserve(series);
-    this.#open[(this.#slot % slotsPerBlock) * this.#capacity + series] = value;
+    if (series >= this.#used) this.#reserve(series);
+    this.#groupOf(series)[toPlace(series, this.#slot % slotsPerBlock)] = value;
   }
 
   /** What is set in the newest slot; NaN when nothing is. */
   get(series: number): number {
     if (series >= this.#used) return Number.NaN;
-    return this.#open[(this.#slot % slotsPerBlock) * this.#capacity + series]!;
+    return this.#groupOf(series)[toPlace(series, this.#slot % slotsPerBlock)]!;
   }
 
   /** Forgets what is set in the open block, before another series gets this place. */
   clear(series: number): void {
     if (series >= this.#used) return;
-    for (let i = 0; i < slotsPerBlock; i++) this.#open[i * this.#capacity + series] = Number.NaN;
+    const group = this.#groupOf(series);
+    for (let i = 0; i < slotsPerBlock; i++) group[toPlace(series, i)] = Number.NaN;
   }
 
   /** Calls back with each number from one slot to another, both included, oldest first. */
@@ -73,9 +72,10 @@ export class Track {
     this.#blocks.each(series, from, to, visit);
     const base = this.#number * slotsPerBlock;
     if (series >= this.#used || base > to) return;
+    const group = this.#groupOf(series);
     const end = Math.min(to - base, slotsPerBlock - 1);
     for (let i = Math.max(0, from - base); i <= end; i++) {
-      const value = this.#open[i * this.#capacity + series]!;
+      const value = group[toPlace(series, i)]!;
       if (!Number.isNaN(value)) visit(value, base + i);
     }
   }
@@ -83,20 +83,24 @@ export class Track {
   #seal(): void {
     this.#blocks.begin(this.#used);
     for (let series = 0; series < this.#used; series++) {
-      this.#blocks.add(series, this.#open, series, this.#capacity);
+      this.#blocks.add(series, this.#groupOf(series), toPlace(series, 0), groupSize);
     }
     this.#blocks.end(this.#number);
   }
 
-  #reserve(series: number): void {
-    if (series >= this.#used) this.#used = series + 1;
-    if (series < this.#capacity) return;
-    const capacity = Math.ceil(Math.max(this.#capacity * growth, series + 1) / roundTo) * roundTo;
-    const grown = new Float64Array(capacity * slotsPerBlock).fill(Number.NaN);
-    for (let slot = 0; slot < slotsPerBlock && this.#capacity > 0; slot++) {
-      grown.set(this.#open.subarray(slot * this.#capacity, (slot + 1) * this.#capacity), slot * capacity);
-    }
-    this.#open = grown;
-    this.#capacity = capacity;
+  #groupOf(series: number): Float64Array {
+    return this.#open[Math.floor(series / groupSize)]!;
   }
+
+  #reserve(series: number): void {
+    this.#used = series + 1;
+    while (this.#open.length * groupSize <= series) {
+      this.#open.push(new Float64Array(groupSize * slotsPerBlock).fill(Number.NaN));
+    }
+  }
+}
+
+/** Where the number of a series in one slot of the open block is, in its group. */
+function toPlace(series: number, slot: number): number {
+  return slot * groupSize + (series % groupSize);
 }
