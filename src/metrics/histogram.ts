@@ -61,6 +61,12 @@ export class Histogram {
     return before;
   }
 
+  /** Makes room for all buckets from one to another at once. */
+  reserve(first: number, last: number): void {
+    this.#place(first);
+    this.#place(last);
+  }
+
   merge(other: Histogram): void {
     this.count += other.count;
     this.sum += other.sum;

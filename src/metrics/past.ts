@@ -174,12 +174,17 @@ export class Past {
     return stretch;
   }
 
-  /** All values that a histogram got from one second to another, both included. */
-  readHistogram(place: Place, from: number, to: number): Histogram {
-    const into = new Histogram();
-    this.#sheaf.collect(place.number, from, to, into);
-    if (to >= this.#slot) this.#pending.read(place, into);
-    return into;
+  /** All values that a histogram got from one second to another, both included; for many at once, in this second. */
+  histograms(from: number, to: number): (place: Place) => Histogram {
+    const walk = this.#sheaf.walk(from, to);
+    return (place) => {
+      walk.collect(place.number, this.#spread);
+      if (to >= this.#slot) this.#pending.read(place, this.#spread);
+      const into = new Histogram();
+      this.#spread.addTo(into);
+      this.#spread.clear();
+      return into;
+    };
   }
 
   /** Which part of a span the fine past still has, and which the coarse one must answer. */

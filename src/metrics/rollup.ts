@@ -187,8 +187,9 @@ function toRollupSeries({
   return [{ labels, kind, increase, ...(histogram && { histogram: toText(histogram) }) }];
 }
 
+const writer = new Writer();
+
 function toText(histogram: Histogram): string {
-  const writer = new Writer();
   packHistogram(writer, histogram);
   return writer.take().toString("base64");
 }

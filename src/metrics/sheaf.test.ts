@@ -48,7 +48,7 @@ function contents(histogram: Histogram): readonly [number, number][] {
 
 function read(sheaf: Sheaf, number: number, from: number, to: number): Histogram {
   const into = new Histogram();
-  sheaf.collect(number, from, to, into);
+  sheaf.walk(from, to).collect(number, into);
   return into;
 }
 

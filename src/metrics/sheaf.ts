@@ -76,22 +76,24 @@ class Press {
 
 /** Goes through a page. */
 class Cursor {
+  readonly #page: Page;
   readonly #reader: Reader;
+  /** Of the page's index. */
+  #entry = 0;
   number = 0;
   start = 0;
   end = 0;
-  isOver = false;
 
   constructor(page: Page) {
+    this.#page = page;
     this.#reader = new Reader(page.bytes);
     this.next();
   }
 
   next(): void {
     const reader = this.#reader;
-    if (this.end > 0) reader.at = this.end;
+    reader.at = this.end;
     if (reader.at >= reader.bytes.length) {
-      this.isOver = true;
       this.number = Number.POSITIVE_INFINITY;
       return;
     }
@@ -101,12 +103,56 @@ class Cursor {
     this.end = reader.at + length;
   }
 
+  /** Goes on to the first that is not before this number. */
+  seek(number: number): void {
+    if (this.number >= number) return;
+    const { before, starts } = this.#page;
+    let low = this.#entry;
+    let high = before.length - 1;
+    // Mostly it is not far.
+    if (low < high && before[low + 1]! >= number) high = low;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (before[middle]! < number) low = middle;
+      else high = middle - 1;
+    }
+    this.#entry = low;
+    if (before[low]! > this.number) {
+      this.number = before[low]!;
+      this.end = starts[low]!;
+      this.next();
+    }
+    while (this.number < number) this.next();
+  }
+
   copyTo(press: Press): void {
     press.copy(this.number, this.#reader.bytes, this.start, this.end);
   }
 
   read(into: Spreading): void {
     readSpread(bits.open(this.#reader.bytes, this.start), into);
+  }
+}
+
+/** Looks at the same pages for one histogram after another. */
+export class Walk {
+  readonly #pages: readonly Page[];
+  #cursors: readonly Cursor[];
+  #last = 0;
+
+  constructor(pages: readonly Page[]) {
+    this.#pages = pages;
+    this.#cursors = pages.map((page) => new Cursor(page));
+  }
+
+  /** Adds up what one histogram had. The cheaper when each has a larger number than the one before. */
+  collect(number: number, into: Spreading): void {
+    if (number < this.#last) this.#cursors = this.#pages.map((page) => new Cursor(page));
+    this.#last = number;
+    for (const cursor of this.#cursors) {
+      cursor.seek(number);
+      if (cursor.number === number) cursor.read(into);
+    }
   }
 }
 
@@ -147,18 +193,21 @@ export class Sheaf {
     }
   }
 
-  /** Adds up what one had from one slot to another, both included. A longer slot counts when its middle is within. */
-  collect(number: number, from: number, to: number, into: Spreading): void {
+  /**
+   * What there is from one slot to another, both included; a longer slot counts when its middle is within. Until the next
+   * slot ends.
+   */
+  walk(from: number, to: number): Walk {
+    const meant: Page[] = [];
     for (const pages of this.#levels) {
       // The newest first: mostly it is they who are asked for.
       for (let i = pages.length - 1; i >= 0; i--) {
         const page = pages[i]!;
         if (page.to < from) break;
-        if (page.from > to || !isMeant(page, from, to)) continue;
-        const at = findIn(page, number);
-        if (at >= 0) readSpread(bits.open(page.bytes, at), into);
+        if (page.from <= to && isMeant(page, from, to)) meant.push(page);
       }
     }
+    return new Walk(meant);
   }
 
   #keep(level: number, page: Page): void {
@@ -231,37 +280,6 @@ export class Sheaf {
     this.#press.add(number, this.#spread);
     this.#spread.clear();
   }
-}
-
-/** Where what a histogram has in a page begins; -1 when it has nothing. */
-function findIn({ bytes, before, starts }: Page, number: number): number {
-  let low = 0;
-  let high = before.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (before[middle]! < number) low = middle;
-    else high = middle - 1;
-  }
-  let found = before[low] ?? 0;
-  // The same as a cursor does, and nothing is made: an assert looks at sixty pages of each of its series.
-  for (let at = starts[low] ?? bytes.length; at < bytes.length; ) {
-    let step = 0;
-    for (let scale = 1; ; scale *= 0x80) {
-      const byte = bytes[at++]!;
-      step += (byte & 0x7f) * scale;
-      if (byte < 0x80) break;
-    }
-    let length = 0;
-    for (let scale = 1; ; scale *= 0x80) {
-      const byte = bytes[at++]!;
-      length += (byte & 0x7f) * scale;
-      if (byte < 0x80) break;
-    }
-    found += step;
-    if (found >= number) return found === number ? at : -1;
-    at += length;
-  }
-  return -1;
 }
 
 /** The first slot after the span of a level that a page belongs to. */

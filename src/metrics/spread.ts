@@ -4,7 +4,7 @@
  * it is from what the buckets say, to 5 · 10^-5 of it.
  */
 import { type BitReader, type BitWriter, bitLength } from "./bits.ts";
-import { fromBucket, highest, lowest, toPlace } from "./histogram.ts";
+import { fromBucket, type Histogram, highest, lowest, toPlace } from "./histogram.ts";
 
 /** What values can be added to: a spread or a histogram. */
 export interface Spreading {
@@ -48,10 +48,14 @@ export class Spread implements Spreading {
     if (place > this.#last) this.#last = place;
   }
 
-  /** Calls back with each bucket that is not empty, smallest first. */
-  each(visit: (index: number, times: number) => void): void {
+  /** Adds all to a histogram. */
+  addTo(into: Histogram): void {
+    into.count += this.count;
+    into.sum += this.sum;
+    into.zero += this.zero;
     const used = this.#sort();
-    for (let i = 0; i < used; i++) visit(this.#places[i]! + lowest, this.#times[this.#places[i]!]!);
+    if (used > 0) into.reserve(this.#first + lowest, this.#last + lowest);
+    for (let i = 0; i < used; i++) into.fill(this.#places[i]! + lowest, this.#times[this.#places[i]!]!);
   }
 
   clear(): void {

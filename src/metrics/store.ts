@@ -79,6 +79,14 @@ export interface StoreCounts {
   shortened: number;
 }
 
+/** What one look at many series is about: slots, both included. */
+interface Window {
+  readonly at: number;
+  readonly from: number;
+  readonly to: number;
+  readonly histogram: (place: Place) => Histogram;
+}
+
 const platform: Owner = { labels: {}, partLabel: "part", prefix: "", seriesMax: Number.POSITIVE_INFINITY };
 
 export class MetricStore implements MetricsView {
@@ -124,9 +132,10 @@ export class MetricStore implements MetricsView {
     this.turn();
     const test = toTest(matchers);
     const found: Selected[] = [];
+    const window = this.#toWindow(windowMs, at ?? this.#clock.now());
     for (const series of this.#byName.get(name) ?? []) {
       if (!test(series.labels)) continue;
-      const selected = this.#read(series, windowMs, at ?? this.#clock.now());
+      const selected = this.#read(series, window);
       if (selected !== undefined) found.push(selected);
     }
     return found;
@@ -304,10 +313,16 @@ export class MetricStore implements MetricsView {
     this.#count.droppedSeries++;
   }
 
-  #read(series: Series, windowMs: number, at: number): Selected | undefined {
-    const { fineMs } = this.#limits;
+  #toWindow(windowMs: number, at: number): Window {
     const to = Math.min(this.#toSlot(at), this.#past.slot);
     const from = this.#toSlot(at - windowMs) + 1;
+    let read: Window["histogram"] | undefined;
+    const histogram = (place: Place) => (read ??= this.#past.histograms(from, to))(place);
+    return { at, from, to, histogram };
+  }
+
+  #read(series: Series, { at, from, to, histogram }: Window): Selected | undefined {
+    const { fineMs } = this.#limits;
     const { place, kind } = series;
     const stretch = this.#past.read(place, from, to);
     if (stretch.samples === 0) return undefined;
@@ -321,7 +336,7 @@ export class MetricStore implements MetricsView {
       min: isGauge ? stretch.min : Number.NaN,
       max: isGauge ? stretch.max : Number.NaN,
       avg: isGauge ? stretch.sum / stretch.samples : Number.NaN,
-      histogram: kind === "histogram" ? this.#past.readHistogram(place, from, to) : undefined,
+      histogram: kind === "histogram" ? histogram(place) : undefined,
       samples: stretch.samples,
       ageMs: Math.max(0, at - Math.min(at, (stretch.slot + 1) * fineMs)),
     };
