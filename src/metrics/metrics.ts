@@ -13,7 +13,7 @@
  *
  * Where things are: registry.ts (what a process counts) → delta.ts, reporter.ts → report.ts (what it says) → store.ts
  * ⊃ processes.ts (from totals to growth), past.ts ⊃ track.ts, coarse.ts, blocks.ts (numbers, packed), pending.ts,
- * sheaf.ts, spread.ts (histograms, packed). Pure: histogram.ts, key.ts, matcher.ts, bits.ts, numbers.ts, pack.ts.
+ * sheaf.ts, page.ts, spread.ts (histograms, packed). Pure: histogram.ts, key.ts, matcher.ts, bits.ts, numbers.ts, pack.ts.
  */
 
 export { catalogue, toHelp } from "./catalogue.ts";
