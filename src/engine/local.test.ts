@@ -122,8 +122,11 @@ test.concurrent("a process that listens elsewhere, or that nobody of ours is, do
   const engine = bench.start();
   const limits = { ...toPlace("").limits, bootTimeoutMs: 5_000 };
   engine.converge(toWanted(toPlace("PORT=19321 exec /usr/bin/python3 server.py", { limits })), noJobs);
-  const crashed = await until("crash", () => bench.changes.find(({ state }) => state === "crashed"));
-  expect(crashed.reason).toMatch(/Error R10 .* listens on 19321, not on PORT 2\d+/);
+  // On a busy machine a boot may not even come so far, and is tried again.
+  const says = /Error R10 .* listens on 19321, not on PORT 2\d+/;
+  await until("crash", () =>
+    bench.changes.find(({ state, reason }) => state === "crashed" && says.test(reason)),
+  );
   engine.converge(toWanted(), noJobs);
 });
 
@@ -145,8 +148,10 @@ test.concurrent("an instance is starting until its health path answers 2xx", asy
   const health = { path: "/sick", intervalMs: 100, timeoutMs: 4_000, failures: 3 };
   const limits = { ...toPlace("").limits, bootTimeoutMs: 5_000 };
   engine.converge(toWanted(toPlace(python, { health, limits })), noJobs);
-  const crashed = await until("crash", () => bench.changes.find(({ state }) => state === "crashed"));
-  expect(crashed.reason).toMatch(/did not answer 2xx at \/sick within 5(000 ms| s) of launch: answered 503/);
+  const says = /did not answer 2xx at \/sick within 5 s of launch: answered 503/;
+  await until("crash", () =>
+    bench.changes.find(({ state, reason }) => state === "crashed" && says.test(reason)),
+  );
   expect(bench.changes.some(({ state }) => state === "up")).toBe(false);
 });
 

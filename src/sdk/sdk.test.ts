@@ -169,7 +169,7 @@ test("packed it has no dependency, its types stand alone, and Node runs it again
   const child = spawn("node", [join(root, "app/main.mjs")], { env, stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
   child.stdout.on("data", (chunk) => (said += chunk));
-  const [code] = await once(child, "exit");
+  const [code] = await once(child, "close");
   expect(said).toMatch(/^all platform v2\d/);
   expect(code).toBe(0);
 }, 120_000);

@@ -113,7 +113,7 @@ test("it runs on each of them, and ends", async () => {
     let said = "";
     child.stdout.on("data", (chunk) => (said += chunk));
     child.stderr.on("data", (chunk) => (said += chunk));
-    const [code] = await once(child, "exit");
+    const [code] = await once(child, "close");
     expect([name, code, said]).toEqual([name, 0, "all platform\n"]);
   }
 }, 240_000);
