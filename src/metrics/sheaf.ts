@@ -8,6 +8,7 @@ import { Spread } from "./spread.ts";
 
 /** Slots in a page of each level: a second, ten, a minute, ten minutes. */
 const spans = [1, 10, 60, 600] as const;
+
 export interface SheafLimits {
   /** Slots of which each has a page of its own. */
   readonly fineSlots: number;
