@@ -62,6 +62,8 @@ export class App {
   gate: Gate | null = null;
   /** Sheds what its instances cannot do; a gate, which somebody has set on purpose, takes its place. Made with the first answer. */
   brake: Brake | null = null;
+  /** The instances that the brake knows of. */
+  #braked: readonly Target[] = [];
   readonly #limits: MeshLimits;
   #record: MeshApp | undefined;
 
@@ -105,6 +107,10 @@ export class App {
     this.inflight--;
     if (ms < 0) return;
     this.brake ??= new Brake();
+    if (this.routable !== this.#braked) {
+      if (!isSame(this.routable, this.#braked)) this.brake.changed(now);
+      this.#braked = this.routable;
+    }
     this.brake.answered(now, ms, this.inflight - this.tunnels, this.routable.length);
   }
 
@@ -119,4 +125,8 @@ export class App {
   get isForgettable(): boolean {
     return this.record === undefined && this.targets.size === 0 && this.inflight === 0;
   }
+}
+
+function isSame(some: readonly Target[], others: readonly Target[]): boolean {
+  return some.length === others.length && some.every((one) => others.includes(one));
 }

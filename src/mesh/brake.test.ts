@@ -10,6 +10,10 @@ interface World {
   delayMs(at: number): number;
   /** Requests a second at a time. */
   rate(at: number): number;
+  /** How many times as long everything takes at a time; 1 by default. */
+  slowness?(at: number): number;
+  /** When the instances are new ones. */
+  readonly changedAt?: number;
 }
 
 interface Second {
@@ -27,6 +31,7 @@ function run(world: World, seconds: number): readonly Second[] {
   const routers = [1, 2].map(() => ({ brake: new Brake(), inside: 0 }));
   const ends: { at: number; ms: number; router: (typeof routers)[number] }[] = [];
   const told: Second[] = Array.from({ length: seconds }, () => ({ admitted: 0, refused: 0, times: [] }));
+  let changeAt = world.changedAt ?? Number.POSITIVE_INFINITY;
   let seed = 1;
   const random = () => {
     seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
@@ -37,6 +42,10 @@ function run(world: World, seconds: number): readonly Second[] {
     while (ends[0] !== undefined && ends[0].at <= now) {
       const { at, ms, router } = ends.shift()!;
       router.brake.answered(at, ms, --router.inside, world.instances);
+    }
+    if (now >= changeAt) {
+      for (const { brake } of routers) brake.changed(now);
+      changeAt = Number.POSITIVE_INFINITY;
     }
     const second = told[Math.floor(now / 1_000)]!;
     const router = routers[random() < 0.5 ? 0 : 1]!;
@@ -52,7 +61,7 @@ function run(world: World, seconds: number): readonly Second[] {
       continue;
     }
     const first = freeAt.indexOf(Math.min(...freeAt));
-    const doneAt = Math.max(now, freeAt[first]!) + world.workMs;
+    const doneAt = Math.max(now, freeAt[first]!) + world.workMs * (world.slowness?.(now) ?? 1);
     freeAt[first] = doneAt;
     const ms = doneAt + world.delayMs(now) - now;
     ends.push({ at: now + ms, ms, router });
@@ -124,4 +133,28 @@ test("requests that are held on purpose are no queue, however many there are", (
 test("after a pause, what has piled up is not shed", () => {
   const delayMs = (at: number) => (at > 10_000 && at < 11_000 ? 11_000 - at : 0);
   expect(refusals(run({ ...quick, delayMs, rate: () => 300 }, 20))).toBe(0);
+});
+
+test("what waited for new instances is not shed, nor what waits while they are still slow", () => {
+  const rate = (at: number) => (at > 10_000 && at < 10_300 ? 1_500 : 200);
+  const slowness = (at: number) => (at > 10_000 && at < 12_000 ? 3 : 1);
+  expect(refusals(run({ ...quick, rate, slowness }, 20))).toBeGreaterThan(0);
+  expect(refusals(run({ ...quick, rate, slowness, changedAt: 10_000 }, 20))).toBe(0);
+});
+
+test("instances that came just before it keep ten times the load from being shed for some seconds only", () => {
+  const told = run({ ...quick, changedAt: 9_000, rate: (at) => (at >= 10_000 ? 1_500 : 150) }, 40);
+  for (const second of told.slice(20)) expect(p99(second)).toBeLessThan(p99(told[8]!) + 25);
+});
+
+test("a machine that is slow for moments under overload does not make slow answers usual", () => {
+  for (const [factor, forMs] of [
+    [3, 500],
+    [5, 1_000],
+    [8, 2_000],
+  ] as const) {
+    const slowness = (at: number) => (at > 15_000 && at < 15_000 + forMs ? factor : 1);
+    const told = run({ ...quick, slowness, rate: (at) => (at >= 10_000 && at < 50_000 ? 1_500 : 150) }, 52);
+    for (const second of told.slice(30, 50)) expect(p99(second)).toBeLessThan(p99(told[8]!) + 25);
+  }
 });

@@ -3,12 +3,16 @@
  * arithmetic over numbers of its own, so that a request costs a few comparisons and no memory.
  *
  * A queue behind the router shows in this: for some time the answers (their median) take far longer than in better
- * times; as many requests are inside as came in that time (Little's law); and they become more. An app that holds requests for long on purpose, one that has to catch up after a pause, and one that was always slow
- * do not look like that, and are never shed.
+ * times; as many requests are inside as came in that time (Little's law); and they become more. An app that holds
+ * requests for long on purpose, one that has to catch up after a pause, and one that was always slow do not look like
+ * that, and are never shed. Just after instances came or went it has to grow for two seconds: what waited for them comes
+ * all at once then, and new ones are slow at first.
  *
  *   calm → (it looks like a queue) → testing: half of what was inside may be inside
- *   testing → (answers became quicker) → testing again → (nearly as quick as usual) → braking: the limit follows them
- *   testing → (they did not: something behind the app is slow) → calm, with that time as the usual one
+ *   testing → (answers became quicker) → testing again: as much as takes little longer than usual may be inside
+ *   testing → (nearly as quick as usual) → braking: the limit follows the answers
+ *   testing → (no quicker: something behind the app is slow) → calm, with that time as the usual one, unless another
+ *             test shows soon that it was a queue after all, and the machine was slow for a moment
  *   braking → (nobody was refused for a second) → calm
  */
 const windowMs = 100;
@@ -40,6 +44,10 @@ const quietWindows = 10;
 const limitMin = 2;
 /** Windows at the least limit until it is believed that this is no queue. */
 const lowestWindows = 3;
+/** After the instances changed, what looks like a queue in this time has to grow for `longWindows`. */
+const settlingMs = 5_000;
+/** So long a time that was taken for the usual one may still turn out to be that of a queue. */
+const doubtMs = 120_000;
 /** By this share of the difference the usual time follows with each window: quickly to what is better. */
 const following = { down: 0.1, up: 1 / 300 } as const;
 
@@ -63,6 +71,15 @@ export class Brake {
   #quiet = 0;
   /** Windows in a row with the lowest limit that did not help. */
   #lowest = 0;
+  #settledAt = 0;
+  /** When a time was taken for the usual one, and what was usual until then. */
+  #acceptedAt = Number.NEGATIVE_INFINITY;
+  #formerMs = 0;
+
+  /** Other instances than before get the requests, from `now` on. */
+  changed(now: number): void {
+    this.#settledAt = now + settlingMs;
+  }
 
   /** A request was refused because too many are inside. */
   refused(): void {
@@ -101,7 +118,7 @@ export class Brake {
   #judge(now: number, tookMs: number, explained: number, inside: number, routable: number): void {
     switch (this.#phase) {
       case "calm":
-        return this.#suspect(tookMs, explained, inside, routable);
+        return this.#suspect(now, tookMs, explained, inside, routable);
       case "testing":
         return this.#test(now, tookMs, inside);
       case "braking":
@@ -109,7 +126,7 @@ export class Brake {
     }
   }
 
-  #suspect(tookMs: number, explained: number, inside: number, routable: number): void {
+  #suspect(now: number, tookMs: number, explained: number, inside: number, routable: number): void {
     const { usualMs } = this;
     if (usualMs === Number.POSITIVE_INFINITY) this.usualMs = tookMs;
     else if (tookMs < usualMs) this.usualMs += (tookMs - usualMs) * following.down;
@@ -120,19 +137,22 @@ export class Brake {
       if (tookMs > usualMs) this.usualMs += (tookMs - usualMs) * following.up;
       return;
     }
+    const isSettling = now < this.#settledAt;
     if (this.#streak++ === 0) this.#insideThen = inside;
     const grows = this.#refused > 0 || inside >= this.#insideThen * growthMin;
-    const stays = this.#streak >= longWindows && inside >= this.#insideThen * steadyMin;
-    if (stays || (grows && this.#streak >= windowsMin)) this.#halve(inside, tookMs);
+    const leastWindows = isSettling ? longWindows : windowsMin;
+    const stays = !isSettling && this.#streak >= longWindows && inside >= this.#insideThen * steadyMin;
+    if (stays || (grows && this.#streak >= leastWindows))
+      this.#hold(Math.min(this.limit, inside) / 2, tookMs);
   }
 
   get #aimMs(): number {
     return this.usualMs * aim.factor + aim.ms;
   }
 
-  #halve(inside: number, tookMs: number): void {
+  #hold(limit: number, tookMs: number): void {
     this.#phase = "testing";
-    this.limit = Math.max(limitMin, Math.ceil(Math.min(this.limit, inside) / 2));
+    this.limit = Math.max(limitMin, Math.ceil(limit));
     this.#peakMs = tookMs;
     this.#heldAt = -1;
   }
@@ -150,8 +170,10 @@ export class Brake {
     this.#peakMs = Math.max(this.#peakMs, tookMs);
     if (!this.#isHeld(now, tookMs, inside)) return;
     // There was half as much, and it made no difference.
-    if (tookMs > this.#peakMs * shrunkMax) return this.#accept(tookMs);
-    if (tookMs > 2 * this.#aimMs) return this.#halve(inside, tookMs);
+    if (tookMs > this.#peakMs * shrunkMax) return this.#accept(now, tookMs);
+    if (now - this.#acceptedAt < doubtMs) this.usualMs = Math.min(this.usualMs, this.#formerMs);
+    // A queue, then; the time is as long as what is inside.
+    if (tookMs > 2 * this.#aimMs) return this.#hold((inside * this.#aimMs) / tookMs, tookMs);
     this.#phase = "braking";
     this.#quiet = this.#lowest = 0;
   }
@@ -169,11 +191,13 @@ export class Brake {
     // With so few inside there is no queue: this is how long answers take.
     const isStuck = this.limit === lowest && tookMs > this.usualMs * suspect.factor + suspect.ms;
     this.#lowest = isStuck ? this.#lowest + 1 : 0;
-    if (this.#lowest >= lowestWindows) this.#accept(tookMs);
+    if (this.#lowest >= lowestWindows) this.#accept(now, tookMs);
   }
 
-  /** Takes the time for the usual one. */
-  #accept(tookMs: number): void {
+  /** Takes the time for the usual one, for now. */
+  #accept(now: number, tookMs: number): void {
+    if (now - this.#acceptedAt >= doubtMs) this.#formerMs = this.usualMs;
+    this.#acceptedAt = now;
     this.usualMs = tookMs;
     this.#release();
   }
