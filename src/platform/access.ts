@@ -11,6 +11,9 @@ import { toEtag } from "../wire/etag.ts";
 
 /** Longer than this, and the copy is answered from as it is. */
 const freshMs = 1_000;
+/** A change waits so long for the copy: on a busy machine it may be behind for a moment. */
+const changePatienceMs = 5_000;
+const lookAgainMs = 50;
 const attemptsMax = 5;
 
 export interface Access {
@@ -39,6 +42,15 @@ export function createAccess(replica: Replica, store: Store, clock: Clock): Acce
     return Math.max(1, Math.round(replica.staleMs()));
   };
 
+  const isCurrent = async (): Promise<boolean> => {
+    const giveUpAt = clock.now() + changePatienceMs;
+    while ((await refresh()) > 0) {
+      if (store.state().kind !== "up" || clock.now() >= giveUpAt) return false;
+      await clock.sleep(lookAgainMs);
+    }
+    return true;
+  };
+
   const change: Access["change"] = async (by, plan) => {
     for (let attempt = 1; ; attempt++) {
       const state = store.state();
@@ -48,7 +60,7 @@ export function createAccess(replica: Replica, store: Store, clock: Clock): Acce
           hint: "what runs keeps running; try again when it is back",
         });
       }
-      if ((await refresh()) > 0) {
+      if (!(await isCurrent())) {
         throw new NinesError("unavailable", "this controller's copy of the registry is behind", {
           blame: "platform",
           hint: "nothing was changed; try again in a moment",
