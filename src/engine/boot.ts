@@ -121,6 +121,8 @@ function toMissing(boot: Boot): string {
   const sockets = new Set(boot.pids().flatMap(readSockets));
   const listeners = readListeners().filter(({ inode }) => sockets.has(inode));
   const ports = new Set(listeners.map(({ port }) => port));
+  // Bound in this very moment, and too late.
+  ports.delete(boot.port);
   return ports.size === 0
     ? `Web process failed to bind to $PORT within ${within} of launch`
     : `Web process listens on ${[...ports].join(", ")}, not on PORT ${boot.port}, ${within} after launch`;
