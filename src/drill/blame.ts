@@ -4,8 +4,8 @@ import type { Failure } from "./load/load.ts";
 import type { Victim } from "./victims.ts";
 
 /**
- * From the signal to the moment when the kernel has closed the victim's sockets: a request that was sent in
- * between was sent to the dead. A request that starts later has no excuse.
+ * What a client may be late with after the victim is gone and its sockets are closed: a request that was sent before
+ * was sent to the dead. A request that starts later has no excuse.
  */
 const dyingMs = 150;
 

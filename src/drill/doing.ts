@@ -1,6 +1,6 @@
 /** Does one step of the schedule to the platform, and says what came of it. */
 import { readFileSync } from "node:fs";
-import { identify, listPids, readStat } from "../os/proc.ts";
+import { type Identity, identify, isAlive, listPids, readStat } from "../os/proc.ts";
 import { clientPorts } from "./clients.ts";
 import type { Deed } from "./deed.ts";
 import { apiRate, apiValve, app, type Ground, setFlag } from "./ground.ts";
@@ -22,6 +22,7 @@ export interface Stakes {
 
 const overloadFactor = 10;
 const stoppedTimeoutMs = 30_000;
+const dyingMsMax = 5_000;
 /** Whatever a step broke shows within a moment after it is mended. */
 const echoMs = 300;
 const webMost = 5;
@@ -110,18 +111,27 @@ async function act(step: Step, kind: Kind, stakes: Stakes, before: Scene): Promi
 async function kill(kind: Kind, step: Step, ground: Ground, before: Scene): Promise<Done> {
   const { pids, targets } = choose(kind, step, before);
   const ports = portsOf(ground, before, pids);
+  const victims = pids.flatMap((pid) => identify(pid) ?? []);
   const startedAt = wallMs();
   await sendInTurn(pids, targets, kind.staggerMs);
+  const goneAt = await untilGone(victims);
   const after = await ground.whole(pids);
   const backMs = wallMs() - startedAt;
   return {
     startedAt,
-    goneAt: startedAt,
+    goneAt,
     backMs,
     targets,
     restarted: survivors(before, after, pids),
     ...ports,
   };
+}
+
+/** A process that was killed dies when it gets a processor: until then its sockets are open, and take connections. */
+async function untilGone(victims: readonly Identity[]): Promise<number> {
+  const giveUpAt = performance.now() + dyingMsMax;
+  while (victims.some(isAlive) && performance.now() < giveUpAt) await Bun.sleep(2);
+  return wallMs();
 }
 
 async function killAll(ground: Ground, before: Scene): Promise<Done> {
