@@ -3,9 +3,9 @@
  * its environment said at its start, which survives fork, exec and setsid; and only if it runs as the
  * instance's own user, as anybody can set a variable.
  */
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { type Identity, listPids, signal } from "../os/proc.ts";
-import { isOutOfFiles, withSpare } from "../os/spare.ts";
+import { readdirSync, statSync } from "node:fs";
+import { type Identity, listPids, readProc, readStatFields, signal } from "../os/proc.ts";
+import { withSpare } from "../os/spare.ts";
 
 export interface Member extends Identity {
   readonly pgid: number;
@@ -90,7 +90,7 @@ export class Census {
 
   #readMarker(pid: number): Marker | undefined {
     try {
-      const raw = withSpare(() => readFileSync(`/proc/${pid}/environ`));
+      const raw = readProc(`${pid}/environ`);
       if (!raw.includes(this.#agent)) return undefined;
       const pairs = raw.toString("utf8").split("\0").filter(Boolean);
       const env = Object.fromEntries(
@@ -124,10 +124,7 @@ export function readFamily(pid: number): number[] {
   try {
     const tasks = withSpare(() => readdirSync(`/proc/${pid}/task`));
     const children = tasks.flatMap((task) =>
-      withSpare(() => readFileSync(`/proc/${pid}/task/${task}/children`, "latin1"))
-        .split(" ")
-        .filter(Boolean)
-        .map(Number),
+      readProc(`${pid}/task/${task}/children`).toString("latin1").split(" ").filter(Boolean).map(Number),
     );
     return [pid, ...children.flatMap(readFamily)];
   } catch {
@@ -143,21 +140,15 @@ export function signalAll(members: readonly Identity[], name: NodeJS.Signals): v
 
 /** Undefined for one that is gone or a zombie. Throws when that cannot be known. */
 function readMember(pid: number): Member | undefined {
-  try {
-    const text = withSpare(() => readFileSync(`/proc/${pid}/stat`, "latin1"));
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    const state = fields[0] ?? "?";
-    if (state === "Z" || state === "X") return undefined;
-    return {
-      pid,
-      state,
-      pgid: Number(fields[2]),
-      startTime: Number(fields[19]),
-      residentBytes: Number(fields[21]) * pageBytes,
-      cpuMs: (Number(fields[11]) + Number(fields[12])) * tickMs,
-    };
-  } catch (error) {
-    if (isOutOfFiles(error)) throw error;
-    return undefined;
-  }
+  const fields = readStatFields(pid);
+  const state = fields?.[0] ?? "?";
+  if (fields === undefined || state === "Z" || state === "X") return undefined;
+  return {
+    pid,
+    state,
+    pgid: Number(fields[2]),
+    startTime: Number(fields[19]),
+    residentBytes: Number(fields[21]) * pageBytes,
+    cpuMs: (Number(fields[11]) + Number(fields[12])) * tickMs,
+  };
 }

@@ -5,9 +5,9 @@
  * place may be filled anew. The engine may be killed at any time: its successor finds all of it again by the
  * state files and by the marks that every process carries.
  */
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Identity, isAlive } from "../os/proc.ts";
+import { type Identity, isAlive, readTicks } from "../os/proc.ts";
 import type { Clock } from "../std/clock.ts";
 import { toAgentMark } from "../wire/home.ts";
 import type { Instance } from "../wire/messages.ts";
@@ -389,6 +389,5 @@ function isAppUser(member: Identity): boolean {
 /** How long a living process has lived, by the machine's own uptime: no clock change touches it. */
 function toAgeMs(identity: Identity): number {
   if (!isAlive(identity)) return 0;
-  const uptimeMs = Number(readFileSync("/proc/uptime", "latin1").split(" ")[0]) * 1_000;
-  return Math.max(0, uptimeMs - identity.startTime * 10);
+  return Math.max(0, (readTicks() - identity.startTime) * 10);
 }

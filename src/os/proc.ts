@@ -17,23 +17,37 @@ export interface Stat extends Identity {
   readonly waitStatus: number;
 }
 
-/** Undefined when no such process exists. Throws when that cannot be known, for want of a descriptor. */
-export function readStat(pid: number): Stat | undefined {
+/** A file of /proc, also when this process may open no further one. Throws when there is none. */
+export function readProc(path: string): Buffer {
+  return withSpare(() => readFileSync(`/proc/${path}`));
+}
+
+/**
+ * What /proc/PID/stat says after the name, from the state on; undefined when no such process exists. Throws when that
+ * cannot be known, for want of a descriptor.
+ */
+export function readStatFields(pid: number): readonly string[] | undefined {
   try {
-    const text = withSpare(() => readFileSync(`/proc/${pid}/stat`, "latin1"));
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    return {
-      pid,
-      state: fields[0] ?? "?",
-      ppid: Number(fields[1]),
-      pgid: Number(fields[2]),
-      startTime: Number(fields[19]),
-      waitStatus: Number(fields[49] ?? 0),
-    };
+    const text = readProc(`${pid}/stat`).toString("latin1");
+    return text.slice(text.lastIndexOf(")") + 2).split(" ");
   } catch (error) {
     if (isOutOfFiles(error)) throw error;
     return undefined;
   }
+}
+
+/** Undefined when no such process exists. Throws when that cannot be known. */
+export function readStat(pid: number): Stat | undefined {
+  const fields = readStatFields(pid);
+  if (fields === undefined) return undefined;
+  return {
+    pid,
+    state: fields[0] ?? "?",
+    ppid: Number(fields[1]),
+    pgid: Number(fields[2]),
+    startTime: Number(fields[19]),
+    waitStatus: Number(fields[49] ?? 0),
+  };
 }
 
 /** The identity of a living process; undefined when it is gone or a zombie. */
@@ -67,7 +81,7 @@ export function signal(identity: Identity, name: NodeJS.Signals, group = false):
  */
 export function readWaitedMs(pid: number): number | undefined {
   try {
-    const waitedNs = Number(withSpare(() => readFileSync(`/proc/${pid}/schedstat`, "latin1")).split(" ")[1]);
+    const waitedNs = Number(readProc(`${pid}/schedstat`).toString("latin1").split(" ")[1]);
     return Number.isFinite(waitedNs) ? waitedNs / 1e6 : undefined;
   } catch {
     return undefined;
@@ -83,7 +97,7 @@ export function listPids(): number[] {
 /** The real user id of a process; undefined when it is gone. */
 export function readUid(pid: number): number | undefined {
   try {
-    const uid = /^Uid:\s+(\d+)/m.exec(withSpare(() => readFileSync(`/proc/${pid}/status`, "latin1")))?.[1];
+    const uid = /^Uid:\s+(\d+)/m.exec(readProc(`${pid}/status`).toString("latin1"))?.[1];
     return uid === undefined ? undefined : Number(uid);
   } catch {
     return undefined;
@@ -92,18 +106,18 @@ export function readUid(pid: number): number | undefined {
 
 /** Clock ticks since boot, now: comparable with a start time. */
 export function readTicks(): number {
-  return Math.floor(Number.parseFloat(withSpare(() => readFileSync("/proc/uptime", "latin1"))) * 100);
+  return Math.floor(Number.parseFloat(readProc("uptime").toString("latin1")) * 100);
 }
 
 /** Which boot of the machine this is; start times of two boots do not compare. */
 export function readBootId(): string {
-  return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+  return readProc("sys/kernel/random/boot_id").toString("latin1").trim();
 }
 
 /** A process's environment as it was at its start; empty when it cannot be read. */
 export function readEnviron(pid: number): Record<string, string> {
   try {
-    const pairs = withSpare(() => readFileSync(`/proc/${pid}/environ`, "utf8")).split("\0");
+    const pairs = readProc(`${pid}/environ`).toString("utf8").split("\0");
     return Object.fromEntries(pairs.filter(Boolean).map((pair) => split(pair, "=")));
   } catch {
     return {};
@@ -115,7 +129,7 @@ export function findByEnviron(key: string, value: string): Identity[] {
   const needle = Buffer.from(`${key}=${value}\0`);
   return listPids().flatMap((pid) => {
     try {
-      if (!withSpare(() => readFileSync(`/proc/${pid}/environ`)).includes(needle)) return [];
+      if (!readProc(`${pid}/environ`).includes(needle)) return [];
       return identify(pid) ?? [];
     } catch {
       return [];
