@@ -62,8 +62,6 @@ export class App {
   gate: Gate | null = null;
   /** Sheds what its instances cannot do; a gate, which somebody has set on purpose, takes its place. Made with the first answer. */
   brake: Brake | null = null;
-  /** The instances that the brake knows of. */
-  #braked: readonly Target[] = [];
   readonly #limits: MeshLimits;
   #record: MeshApp | undefined;
 
@@ -94,7 +92,9 @@ export class App {
 
   /** Works out anew who may get requests, and lets the waiting ones look again. */
   settle(): void {
-    this.routable = toRoutable(this.targets, this.record?.current);
+    const routable = toRoutable(this.targets, this.record?.current);
+    if (this.brake !== null && !isSame(routable, this.routable)) this.brake.changed();
+    this.routable = routable;
     if (this.crowd !== undefined) this.crowd.routable = toTargets(this.targets, this.crowd.record.target);
     if (this.waiting.size === 0) return;
     const waiting = [...this.waiting];
@@ -106,10 +106,9 @@ export class App {
   leave(now: number, ms: number): void {
     this.inflight--;
     if (ms < 0) return;
-    this.brake ??= new Brake();
-    if (this.routable !== this.#braked) {
-      if (!isSame(this.routable, this.#braked)) this.brake.changed(now);
-      this.#braked = this.routable;
+    if (this.brake === null) {
+      this.brake = new Brake();
+      this.brake.changed();
     }
     this.brake.answered(now, ms, this.inflight - this.tunnels, this.routable.length);
   }
@@ -127,6 +126,7 @@ export class App {
   }
 }
 
+/** Both are in the order in which the instances were heard of. */
 function isSame(some: readonly Target[], others: readonly Target[]): boolean {
-  return some.length === others.length && some.every((one) => others.includes(one));
+  return some.length === others.length && some.every((one, at) => one === others[at]);
 }

@@ -44,7 +44,7 @@ function run(world: World, seconds: number): readonly Second[] {
       router.brake.answered(at, ms, --router.inside, world.instances);
     }
     if (now >= changeAt) {
-      for (const { brake } of routers) brake.changed(now);
+      for (const { brake } of routers) brake.changed();
       changeAt = Number.POSITIVE_INFINITY;
     }
     const second = told[Math.floor(now / 1_000)]!;

@@ -71,14 +71,15 @@ export class Brake {
   #quiet = 0;
   /** Windows in a row with the lowest limit that did not help. */
   #lowest = 0;
+  #isChanged = false;
   #settledAt = 0;
   /** When a time was taken for the usual one, and what was usual until then. */
   #acceptedAt = Number.NEGATIVE_INFINITY;
   #formerMs = 0;
 
-  /** Other instances than before get the requests, from `now` on. */
-  changed(now: number): void {
-    this.#settledAt = now + settlingMs;
+  /** Other instances than before get the requests, from now on. */
+  changed(): void {
+    this.#isChanged = true;
   }
 
   /** A request was refused because too many are inside. */
@@ -116,6 +117,8 @@ export class Brake {
   }
 
   #judge(now: number, tookMs: number, explained: number, inside: number, routable: number): void {
+    if (this.#isChanged) this.#settledAt = now + settlingMs;
+    this.#isChanged = false;
     switch (this.#phase) {
       case "calm":
         return this.#suspect(now, tookMs, explained, inside, routable);
