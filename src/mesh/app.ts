@@ -103,11 +103,11 @@ export class App {
   }
 
   /** A request has left it; `ms` is how long an instance took to answer, -1 where it says nothing. */
-  leave(now: number, ms: number): void {
+  leave(now: number, ms: number, clock: Clock): void {
     this.inflight--;
     if (ms < 0) return;
     if (this.brake === null) {
-      this.brake = new Brake();
+      this.brake = new Brake(clock.wall().getTime() - now);
       this.brake.changed();
     }
     this.brake.answered(now, ms, this.inflight - this.tunnels, this.routable.length);

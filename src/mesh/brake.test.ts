@@ -147,14 +147,41 @@ test("instances that came just before it keep ten times the load from being shed
   for (const second of told.slice(20)) expect(p99(second)).toBeLessThan(p99(told[8]!) + 25);
 });
 
-test("a machine that is slow for moments under overload does not make slow answers usual", () => {
+test("a machine that is slow for moments under overload lets no queue grow, and does not make slow answers usual", () => {
   for (const [factor, forMs] of [
     [3, 500],
     [5, 1_000],
     [8, 2_000],
-  ] as const) {
-    const slowness = (at: number) => (at > 15_000 && at < 15_000 + forMs ? factor : 1);
-    const told = run({ ...quick, slowness, rate: (at) => (at >= 10_000 && at < 50_000 ? 1_500 : 150) }, 52);
-    for (const second of told.slice(30, 50)) expect(p99(second)).toBeLessThan(p99(told[8]!) + 25);
+    [4, 3_000],
+    [20, 200],
+  ] as const)
+    for (const from of [15_000, 15_300, 15_700, 20_050]) {
+      const slowness = (at: number) => (at > from && at < from + forMs ? factor : 1);
+      const told = run({ ...quick, slowness, rate: (at) => (at >= 10_000 && at < 50_000 ? 1_500 : 150) }, 52);
+      for (const second of told.slice(12, 50)) expect(p99(second)).toBeLessThan(p99(told[8]!) + 60 * factor);
+      for (const second of told.slice(30, 50)) {
+        expect(p99(second)).toBeLessThan(p99(told[8]!) + 25);
+        expect(second.admitted).toBeGreaterThan(0.85 * 600);
+      }
+    }
+});
+
+test("a machine that stays slow under overload does what it can, and no queue grows", () => {
+  const slowness = (at: number) => (at > 15_000 ? 4 : 1);
+  const told = run({ ...quick, slowness, rate: (at) => (at >= 10_000 ? 1_500 : 100) }, 50);
+  for (const second of told.slice(16)) {
+    expect(p99(second)).toBeLessThan(200);
+    expect(second.admitted).toBeGreaterThan(0.85 * 150);
+  }
+});
+
+test("something behind the app that becomes slow under overload costs a share of the answers for a while", () => {
+  const delayMs = (at: number) => (at > 20_000 && at < 35_000 ? 300 + ((at * 7_919) % 100) : 0);
+  const told = run({ ...quick, delayMs, rate: (at) => (at >= 10_000 ? 1_500 : 150) }, 50);
+  const admitted = told.slice(27, 35).reduce((sum, second) => sum + second.admitted, 0) / 8;
+  expect(admitted).toBeGreaterThan(0.4 * 600);
+  for (const second of told.slice(40)) {
+    expect(p99(second)).toBeLessThan(p99(told[8]!) + 40);
+    expect(second.admitted).toBeGreaterThan(0.85 * 600);
   }
 });

@@ -11,9 +11,14 @@
  *   calm → (it looks like a queue) → testing: half of what was inside may be inside
  *   testing → (answers became quicker) → testing again: as much as takes little longer than usual may be inside
  *   testing → (nearly as quick as usual) → braking: the limit follows the answers
- *   testing → (no quicker: something behind the app is slow) → calm, with that time as the usual one, unless another
- *             test shows soon that it was a queue after all, and the machine was slow for a moment
+ *   testing, braking → (half as many made it no quicker: something behind the app is slow) → probing: that time is
+ *             taken for the usual one, and the limit doubles with each look
+ *   probing → (slower with more inside: a queue after all, of a machine that was slow for a moment) → braking, with what
+ *             was usual before
+ *   braking → (now and then) → testing, whether fewer are quicker than what is taken for usual
  *   braking → (nobody was refused for a second) → calm
+ *
+ * So the limit is lifted only where nobody needs it, whatever the machine does meanwhile.
  */
 const windowMs = 100;
 /** A window goes on until so many answers were seen: fewer say nothing. */
@@ -25,7 +30,7 @@ const suspectMsMax = 20_000;
 /** The time of answers, over the usual one, at which a queue is suspected. */
 const suspect = { factor: 2, ms: 20 } as const;
 /** The time of answers that the limit aims at: some requests wait for another one, so that no instance idles. */
-const aim = { factor: 1.25, ms: 3 } as const;
+const aim = { factor: 1.15, ms: 2 } as const;
 /** For each routable instance: with fewer inside, nothing is a queue. */
 const insideMin = 15;
 /** So many windows in a row look like a queue, and by so much the requests inside have become more, or the most there may be. */
@@ -46,8 +51,14 @@ const limitMin = 2;
 const lowestWindows = 3;
 /** After the instances changed, what looks like a queue in this time has to grow for `longWindows`. */
 const settlingMs = 5_000;
-/** So long a time that was taken for the usual one may still turn out to be that of a queue. */
-const doubtMs = 120_000;
+/** With each look that finds answers as quick as is taken for usual, the limit of a probe grows so far. */
+const probeGrowth = 2;
+/** A probe that had to stop before the limit was so many times what it began with, found a queue. */
+const probeMin = 4;
+/** How often it is looked, while braking, how long answers take with only this share inside: by all routers at once. */
+const lookMs = { usually: 5_000, whileLower: 1_000 } as const;
+const lookShare = 0.25;
+const lowerMax = 0.9;
 /** By this share of the difference the usual time follows with each window: quickly to what is better. */
 const following = { down: 0.1, up: 1 / 300 } as const;
 
@@ -56,7 +67,7 @@ export class Brake {
   limit: number = Number.POSITIVE_INFINITY;
   /** What answers usually take; infinite before the first window. */
   usualMs: number = Number.POSITIVE_INFINITY;
-  #phase: "calm" | "testing" | "braking" = "calm";
+  #phase: "calm" | "testing" | "braking" | "looking" = "calm";
   #windowAt = -1;
   #samples = 0;
   readonly #times = new Float64Array(samplesKept);
@@ -73,9 +84,19 @@ export class Brake {
   #lowest = 0;
   #isChanged = false;
   #settledAt = 0;
-  /** When a time was taken for the usual one, and what was usual until then. */
-  #acceptedAt = Number.NEGATIVE_INFINITY;
+  /** The limit when a time was taken for the usual one, while that is tried; and what was usual until then. */
+  #probedFrom = 0;
   #formerMs = 0;
+  /** When the last look began, how often there is one, and the limit before it. */
+  #lookedAt = 0;
+  #everyMs: number = lookMs.usually;
+  #lookedFrom = 0;
+  readonly #originMs: number;
+
+  /** `originMs` is the wall clock's time, in Unix milliseconds, at which `now` was 0. */
+  constructor(originMs = 0) {
+    this.#originMs = originMs;
+  }
 
   /** Other instances than before get the requests, from now on. */
   changed(): void {
@@ -126,6 +147,8 @@ export class Brake {
         return this.#test(now, tookMs, inside);
       case "braking":
         return this.#steer(now, tookMs, inside, routable);
+      case "looking":
+        return this.#see(now, tookMs, inside);
     }
   }
 
@@ -172,37 +195,91 @@ export class Brake {
   #test(now: number, tookMs: number, inside: number): void {
     this.#peakMs = Math.max(this.#peakMs, tookMs);
     if (!this.#isHeld(now, tookMs, inside)) return;
-    // There was half as much, and it made no difference.
-    if (tookMs > this.#peakMs * shrunkMax) return this.#accept(now, tookMs);
-    if (now - this.#acceptedAt < doubtMs) this.usualMs = Math.min(this.usualMs, this.#formerMs);
+    if (tookMs > this.#peakMs * shrunkMax) return this.#probe(now, tookMs);
     // A queue, then; the time is as long as what is inside.
     if (tookMs > 2 * this.#aimMs) return this.#hold((inside * this.#aimMs) / tookMs, tookMs);
+    this.#brake(now);
+  }
+
+  #brake(now: number): void {
     this.#phase = "braking";
-    this.#quiet = this.#lowest = 0;
+    this.#quiet = this.#lowest = this.#probedFrom = 0;
+    this.#lookedAt = now;
+    this.#everyMs = lookMs.usually;
   }
 
   #steer(now: number, tookMs: number, inside: number, routable: number): void {
     this.#quiet = this.#refused > 0 ? 0 : this.#quiet + 1;
     if (this.#quiet >= quietWindows) return this.#release();
     if (!this.#isHeld(now, tookMs, inside)) return;
-    const aimMs = this.#aimMs;
     const lowest = Math.max(routable, limitMin);
-    const before = this.limit;
-    if (tookMs > aimMs) this.limit = Math.max(lowest, this.limit * Math.max(0.5, aimMs / tookMs));
-    else if (this.#refused > 0) this.limit += 1 + this.limit * 0.05;
-    if (this.limit < before) this.#heldAt = -1;
-    // With so few inside there is no queue: this is how long answers take.
-    const isStuck = this.limit === lowest && tookMs > this.usualMs * suspect.factor + suspect.ms;
-    this.#lowest = isStuck ? this.#lowest + 1 : 0;
-    if (this.#lowest >= lowestWindows) this.#accept(now, tookMs);
+    if (tookMs > this.#aimMs) this.#slow(now, tookMs, lowest);
+    else if (this.#isLookDue(now)) this.#look(now, lowest);
+    else this.#grow(now, tookMs);
   }
 
-  /** Takes the time for the usual one, for now. */
-  #accept(now: number, tookMs: number): void {
-    if (now - this.#acceptedAt >= doubtMs) this.#formerMs = this.usualMs;
-    this.#acceptedAt = now;
+  /** With as many inside as may be, answers take too long. */
+  #slow(now: number, tookMs: number, lowest: number): void {
+    if (this.#probedFrom > 0 && this.limit < this.#probedFrom * probeMin) this.usualMs = this.#formerMs;
+    this.#probedFrom = 0;
+    if (this.limit > lowest) {
+      this.#lowest = 0;
+      this.limit = Math.max(lowest, this.limit * Math.max(0.5, this.#aimMs / tookMs));
+      this.#heldAt = -1;
+      return;
+    }
+    // With so few inside there is no queue: this is how long answers take.
+    const isStuck = tookMs > this.usualMs * suspect.factor + suspect.ms;
+    this.#lowest = isStuck ? this.#lowest + 1 : 0;
+    if (this.#lowest >= lowestWindows) this.#probe(now, tookMs);
+  }
+
+  /** With as many inside as may be, answers are quick enough. */
+  #grow(now: number, tookMs: number): void {
+    this.#lowest = 0;
+    if (this.#refused === 0) return;
+    if (this.#probedFrom === 0) {
+      this.limit += 1 + this.limit * 0.05;
+      return;
+    }
+    this.usualMs = Math.min(this.usualMs, tookMs);
+    this.limit *= probeGrowth;
+    this.#heldAt = now;
+  }
+
+  /** Takes the time for the usual one, as long as more inside do not make it longer. */
+  #probe(now: number, tookMs: number): void {
+    this.#brake(now);
+    this.#everyMs = lookMs.whileLower;
+    this.#formerMs = this.usualMs;
     this.usualMs = tookMs;
-    this.#release();
+    this.#probedFrom = this.limit;
+    this.limit *= probeGrowth;
+    this.#heldAt = now;
+  }
+
+  /** By the wall clock, so that all routers look at once: what one of them leaves out, the others must not fill. */
+  #isLookDue(now: number): boolean {
+    if (this.#probedFrom > 0 || this.#refused === 0) return false;
+    const slotOf = (at: number) => Math.floor((at + this.#originMs) / this.#everyMs);
+    return slotOf(now) > slotOf(this.#lookedAt);
+  }
+
+  #look(now: number, lowest: number): void {
+    this.#phase = "looking";
+    this.#lookedAt = now;
+    this.#lookedFrom = this.limit;
+    this.limit = Math.max(lowest, this.limit * lookShare);
+    this.#heldAt = -1;
+  }
+
+  #see(now: number, tookMs: number, inside: number): void {
+    if (!this.#isHeld(now, tookMs, inside)) return;
+    this.#everyMs = tookMs < this.usualMs * lowerMax ? lookMs.whileLower : lookMs.usually;
+    this.usualMs = Math.min(this.usualMs, tookMs);
+    this.#phase = "braking";
+    this.limit = this.#lookedFrom;
+    this.#heldAt = now;
   }
 
   #release(): void {

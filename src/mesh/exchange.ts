@@ -383,7 +383,8 @@ export class Exchange implements Borrower, Waiter {
     const isLast = this.answer.isStarted ? this.answer.isLast || !this.requestBody.isDone : this.isLast;
     const target = this.#target;
     const instance = target?.instance;
-    const now = this.#shared.clock.now();
+    const { clock } = this.#shared;
+    const now = clock.now();
     const app = this.#app;
     this.#phase = "over";
     this.#leaveTarget();
@@ -392,7 +393,7 @@ export class Exchange implements Borrower, Waiter {
       app!.waiting.delete(this);
       // Who had to look for an instance says nothing of how quick they are, nor does a tunnel, nor what failed.
       const tells = code === "" && this.#search === null && status !== 101 && status < 500;
-      app!.leave(now, tells ? now - this.#startedAt : -1);
+      app!.leave(now, tells ? now - this.#startedAt : -1, clock);
       this.#gate?.leave();
     }
     this.#shared.counters.inflight--;
