@@ -3,6 +3,7 @@ import type { Clock } from "../std/clock.ts";
 import type { Current, Routing } from "../wire/records.ts";
 import { Brake } from "./brake.ts";
 import { Crowd, type MeshStages } from "./crowd.ts";
+import { Inside } from "./inside.ts";
 import type { MeshLimits } from "./limits.ts";
 import { toOutlook, toRoutable, toTargets } from "./routable.ts";
 import type { Field } from "./search.ts";
@@ -55,8 +56,8 @@ export class App {
   readonly waiting = new Set<Waiter>();
   /** Requests in this router, waiting ones too. */
   inflight = 0;
-  /** Of these, the upgraded ones. */
-  tunnels = 0;
+  /** Of these, those that wait for an instance, or for the beginning of its answer. */
+  readonly inside = new Inside();
   requests = 0;
   /** Null, as nearly always, is no further limit. */
   gate: Gate | null = null;
@@ -102,15 +103,13 @@ export class App {
     for (const waiter of waiting) waiter.wake();
   }
 
-  /** A request has left it; `ms` is how long an instance took to answer, -1 where it says nothing. */
-  leave(now: number, ms: number, clock: Clock): void {
-    this.inflight--;
-    if (ms < 0) return;
+  /** An instance has begun to answer at `now`, after `ms`. */
+  answered(now: number, ms: number, clock: Clock): void {
     if (this.brake === null) {
-      this.brake = new Brake(clock.wall().getTime() - now);
+      this.brake = new Brake(this.inside, clock.wall().getTime() - now);
       this.brake.changed();
     }
-    this.brake.answered(now, ms, this.inflight - this.tunnels, this.routable.length);
+    this.brake.answered(now, ms, this.routable.length);
   }
 
   /** What a search sees of it; of who is in a stage, the stage's instances while there are any. */

@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { Brake } from "./brake.ts";
+import { Inside } from "./inside.ts";
 
 /** Instances that do one request after another, in virtual time, behind two routers. */
 interface World {
@@ -12,6 +13,9 @@ interface World {
   rate(at: number): number;
   /** How many times as long everything takes at a time; 1 by default. */
   slowness?(at: number): number;
+  readonly seed?: number;
+  /** This share of the requests is held for long, on purpose, and occupies nobody. */
+  readonly heldShare?: number;
   /** When the instances are new ones. */
   readonly changedAt?: number;
 }
@@ -24,15 +28,21 @@ interface Second {
 }
 
 const quickShare = 0.05;
+const heldMs = 15_000;
+
+function toRouter() {
+  const inside = new Inside();
+  return { inside, brake: new Brake(inside, 0) };
+}
 
 /** Requests come a little irregularly, always the same way. */
 function run(world: World, seconds: number): readonly Second[] {
   const freeAt = new Array<number>(world.instances).fill(0);
-  const routers = [1, 2].map(() => ({ brake: new Brake(), inside: 0 }));
-  const ends: { at: number; ms: number; router: (typeof routers)[number] }[] = [];
+  const routers = [1, 2].map(() => toRouter());
+  const ends: { from: number; at: number; ms: number; router: (typeof routers)[number] }[] = [];
   const told: Second[] = Array.from({ length: seconds }, () => ({ admitted: 0, refused: 0, times: [] }));
   let changeAt = world.changedAt ?? Number.POSITIVE_INFINITY;
-  let seed = 1;
+  let seed = world.seed ?? 1;
   const random = () => {
     seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
     return seed / 2_147_483_648;
@@ -40,8 +50,9 @@ function run(world: World, seconds: number): readonly Second[] {
   for (let now = 0; now < seconds * 1_000; now += (1_000 / world.rate(now)) * 2 * random()) {
     ends.sort((a, b) => a.at - b.at);
     while (ends[0] !== undefined && ends[0].at <= now) {
-      const { at, ms, router } = ends.shift()!;
-      router.brake.answered(at, ms, --router.inside, world.instances);
+      const { from, at, ms, router } = ends.shift()!;
+      router.inside.leave(from);
+      router.brake.answered(at, ms, world.instances);
     }
     if (now >= changeAt) {
       for (const { brake } of routers) brake.changed();
@@ -49,22 +60,27 @@ function run(world: World, seconds: number): readonly Second[] {
     }
     const second = told[Math.floor(now / 1_000)]!;
     const router = routers[random() < 0.5 ? 0 : 1]!;
-    if (router.inside + 1 > router.brake.limit) {
+    router.inside.enter(now);
+    if (router.inside.count > router.brake.limit) {
       second.refused++;
-      router.brake.refused();
+      router.brake.refused(now);
+      router.inside.leave(now);
       continue;
     }
-    router.inside++;
     // A few are answered without any work, in whatever queue the others stand.
     if (random() < quickShare) {
-      ends.push({ at: now + 1, ms: 1, router });
+      ends.push({ from: now, at: now + 1, ms: 1, router });
+      continue;
+    }
+    if (world.heldShare !== undefined && random() < world.heldShare) {
+      ends.push({ from: now, at: now + heldMs, ms: heldMs, router });
       continue;
     }
     const first = freeAt.indexOf(Math.min(...freeAt));
     const doneAt = Math.max(now, freeAt[first]!) + world.workMs * (world.slowness?.(now) ?? 1);
     freeAt[first] = doneAt;
     const ms = doneAt + world.delayMs(now) - now;
-    ends.push({ at: now + ms, ms, router });
+    ends.push({ from: now, at: now + ms, ms, router });
     second.admitted++;
     second.times.push(ms);
   }
@@ -183,5 +199,14 @@ test("something behind the app that becomes slow under overload costs a share of
   for (const second of told.slice(40)) {
     expect(p99(second)).toBeLessThan(p99(told[8]!) + 40);
     expect(second.admitted).toBeGreaterThan(0.85 * 600);
+  }
+});
+
+test("requests that are held on purpose do not take the place of the others under overload", () => {
+  for (const heldShare of [0.001, 0.003]) {
+    const told = run({ ...quick, heldShare, rate: (at) => (at >= 10_000 && at < 70_000 ? 1_500 : 150) }, 72);
+    for (const second of told.slice(12, 70)) expect(p99(second)).toBeLessThan(p99(told[8]!) + 60);
+    const admitted = told.slice(12, 70).map((one) => one.admitted);
+    expect(admitted.reduce((sum, one) => sum + one, 0) / admitted.length).toBeGreaterThan(0.8 * 600);
   }
 });

@@ -20,6 +20,8 @@
  *
  * So the limit is lifted only where nobody needs it, whatever the machine does meanwhile.
  */
+import type { Inside } from "./inside.ts";
+
 const windowMs = 100;
 /** A window goes on until so many answers were seen: fewer say nothing. */
 const samplesMin = 10;
@@ -47,6 +49,11 @@ const shrunkMax = 0.8;
 const quietWindows = 10;
 /** The limit's least, beside one for each instance. */
 const limitMin = 2;
+/** Whoever is inside for so much longer than answers take does not stand in a queue. */
+const parkedFactor = 4;
+const parkedMsMin = 1_000;
+/** So long without answers enough to judge by, while requests are refused, and the limit is raised. */
+const jammedMs = 2_000;
 /** Windows at the least limit until it is believed that this is no queue. */
 const lowestWindows = 3;
 /** After the instances changed, what looks like a queue in this time has to grow for `longWindows`. */
@@ -73,6 +80,8 @@ export class Brake {
   readonly #times = new Float64Array(samplesKept);
   #refused = 0;
   #insideBefore = 0;
+  /** Of those inside, so many are held on purpose: in a queue their turn would have come. */
+  #parked = 0;
   /** Windows in a row that looked like a queue, and what was inside at the first. */
   #streak = 0;
   #insideThen = 0;
@@ -91,10 +100,12 @@ export class Brake {
   #lookedAt = 0;
   #everyMs: number = lookMs.usually;
   #lookedFrom = 0;
+  readonly #inside: Inside;
   readonly #originMs: number;
 
   /** `originMs` is the wall clock's time, in Unix milliseconds, at which `now` was 0. */
-  constructor(originMs = 0) {
+  constructor(inside: Inside, originMs: number) {
+    this.#inside = inside;
     this.#originMs = originMs;
   }
 
@@ -103,17 +114,26 @@ export class Brake {
     this.#isChanged = true;
   }
 
-  /** A request was refused because too many are inside. */
-  refused(): void {
+  /** A request was refused at `now` because too many are inside; it is still among them. */
+  refused(now: number): void {
     this.#refused++;
+    const inside = this.#inside.count - 1;
+    if (this.#phase === "calm" || now - this.#windowAt < jammedMs) return;
+    // Nobody is answered, and nobody is let in: whoever is inside is held there on purpose.
+    this.limit = inside + limitMin;
+    this.#windowAt = this.#heldAt = now;
+    this.#insideBefore = inside;
+    this.#samples = this.#refused = 0;
   }
 
-  /** A request was answered by an instance, at `now`, after `ms`; `inside` are still there, in `routable` instances. */
-  answered(now: number, ms: number, inside: number, routable: number): void {
+  /** A request was answered by an instance, at `now`, after `ms`, and is inside no more; there are so many routable ones. */
+  answered(now: number, ms: number, routable: number): void {
     this.#times[this.#samples++ % samplesKept] = ms;
     const lengthMs = now - this.#windowAt;
     if (lengthMs < windowMs || this.#samples < samplesMin) return;
     const tookMs = this.#medianMs();
+    const inside = this.#inside.count;
+    this.#parked = this.#inside.countUntil(now - Math.max(parkedMsMin, tookMs * parkedFactor), now);
     if (this.#windowAt >= 0) {
       const explained = ((this.#samples + inside - this.#insideBefore) / lengthMs) * tookMs;
       this.#judge(now, tookMs, explained, inside, Math.max(1, routable));
@@ -169,11 +189,20 @@ export class Brake {
     const leastWindows = isSettling ? longWindows : windowsMin;
     const stays = !isSettling && this.#streak >= longWindows && inside >= this.#insideThen * steadyMin;
     if (stays || (grows && this.#streak >= leastWindows))
-      this.#hold(Math.min(this.limit, inside) / 2, tookMs);
+      this.#hold(this.#shrink(Math.min(this.limit, inside), 0.5), tookMs);
   }
 
   get #aimMs(): number {
     return this.usualMs * aim.factor + aim.ms;
+  }
+
+  /** This share of those inside, beside those that are held on purpose. */
+  #shrink(inside: number, share: number): number {
+    return this.#parked + Math.max(0, inside - this.#parked) * share;
+  }
+
+  #lowestOf(routable: number): number {
+    return Math.ceil(this.#parked) + Math.max(routable, limitMin);
   }
 
   #hold(limit: number, tookMs: number): void {
@@ -197,7 +226,7 @@ export class Brake {
     if (!this.#isHeld(now, tookMs, inside)) return;
     if (tookMs > this.#peakMs * shrunkMax) return this.#probe(now, tookMs);
     // A queue, then; the time is as long as what is inside.
-    if (tookMs > 2 * this.#aimMs) return this.#hold((inside * this.#aimMs) / tookMs, tookMs);
+    if (tookMs > 2 * this.#aimMs) return this.#hold(this.#shrink(inside, this.#aimMs / tookMs), tookMs);
     this.#brake(now);
   }
 
@@ -212,7 +241,7 @@ export class Brake {
     this.#quiet = this.#refused > 0 ? 0 : this.#quiet + 1;
     if (this.#quiet >= quietWindows) return this.#release();
     if (!this.#isHeld(now, tookMs, inside)) return;
-    const lowest = Math.max(routable, limitMin);
+    const lowest = this.#lowestOf(routable);
     if (tookMs > this.#aimMs) this.#slow(now, tookMs, lowest);
     else if (this.#isLookDue(now)) this.#look(now, lowest);
     else this.#grow(now, tookMs);
@@ -224,7 +253,7 @@ export class Brake {
     this.#probedFrom = 0;
     if (this.limit > lowest) {
       this.#lowest = 0;
-      this.limit = Math.max(lowest, this.limit * Math.max(0.5, this.#aimMs / tookMs));
+      this.limit = Math.max(lowest, this.#shrink(this.limit, Math.max(0.5, this.#aimMs / tookMs)));
       this.#heldAt = -1;
       return;
     }
@@ -269,7 +298,7 @@ export class Brake {
     this.#phase = "looking";
     this.#lookedAt = now;
     this.#lookedFrom = this.limit;
-    this.limit = Math.max(lowest, this.limit * lookShare);
+    this.limit = Math.max(lowest, this.#shrink(this.limit, lookShare));
     this.#heldAt = -1;
   }
 

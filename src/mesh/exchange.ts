@@ -105,8 +105,9 @@ export class Exchange implements Borrower, Waiter {
     if (moved !== null) return this.#refuse(moved, "", "");
     this.#isCounted = true;
     app.inflight++;
+    app.inside.enter(this.#startedAt);
     app.requests++;
-    const refusal = toRefusal(app, this.request, limits);
+    const refusal = toRefusal(app, this.request, limits, this.#startedAt);
     if (refusal !== null) return this.fail(refusal.code, refusal.cause, refusal.status || undefined);
     if (app.gate !== null) {
       const reason = app.gate.enter();
@@ -214,7 +215,7 @@ export class Exchange implements Borrower, Waiter {
     if (outcome === COMPLETE) return this.#finish("", "", this.answer.status);
     if (outcome === UPGRADED) return this.#upgrade();
     if (outcome !== MORE) return this.fail(toBlame(outcome), toReason(outcome));
-    if (this.answer.isStarted) this.#phase = "answering";
+    if (this.answer.isStarted && this.#phase !== "answering") this.#answering("answering");
     if (client.queued > limits.responseBufferBytes) this.#link?.wire.pause();
     this.#setDeadline();
   }
@@ -260,7 +261,6 @@ export class Exchange implements Borrower, Waiter {
   /** A tunnel has ended; `code` says why when it did not end well. */
   onTunnelEnd(code: MeshCode | "", bytes: number): void {
     this.#shared.counters.tunnels--;
-    this.#app!.tunnels--;
     this.answer.body.passed = bytes;
     this.#finish(code, "", 101);
   }
@@ -352,11 +352,24 @@ export class Exchange implements Borrower, Waiter {
   // ---- the way back, and the end
 
   #upgrade(): void {
-    this.#phase = "tunnel";
+    this.#answering("tunnel");
     this.#shared.counters.tunnels++;
-    this.#app!.tunnels++;
     const { idleTimeoutMs } = this.#app!.timeouts;
     startTunnel(this.#shared.wheel, this.#client, this.#link!, this, this.answer.rest, idleTimeoutMs);
+  }
+
+  /** The answer has begun, and is not at its end. */
+  #answering(phase: "answering" | "tunnel"): void {
+    this.#phase = phase;
+    const app = this.#app!;
+    app.inside.leave(this.#startedAt);
+    this.#tell(app, this.#shared.clock.now(), this.answer.status);
+  }
+
+  /** Who had to look for an instance says nothing of how quick they are, nor does a tunnel, nor what failed. */
+  #tell(app: App, now: number, status: number): void {
+    if (this.#search === null && status !== 101 && status < 500)
+      app.answered(now, now - this.#startedAt, this.#shared.clock);
   }
 
   #refuse(page: Page, code: MeshCode | "", cause: string): void {
@@ -383,17 +396,19 @@ export class Exchange implements Borrower, Waiter {
     const isLast = this.answer.isStarted ? this.answer.isLast || !this.requestBody.isDone : this.isLast;
     const target = this.#target;
     const instance = target?.instance;
-    const { clock } = this.#shared;
-    const now = clock.now();
+    const now = this.#shared.clock.now();
     const app = this.#app;
+    const wasAnswering = this.#phase === "answering" || this.#phase === "tunnel";
     this.#phase = "over";
     this.#leaveTarget();
     this.requestBody.release();
     if (this.#isCounted) {
       app!.waiting.delete(this);
-      // Who had to look for an instance says nothing of how quick they are, nor does a tunnel, nor what failed.
-      const tells = code === "" && this.#search === null && status !== 101 && status < 500;
-      app!.leave(now, tells ? now - this.#startedAt : -1, clock);
+      app!.inflight--;
+      if (!wasAnswering) {
+        app!.inside.leave(this.#startedAt);
+        if (code === "") this.#tell(app!, now, status);
+      }
       this.#gate?.leave();
     }
     this.#shared.counters.inflight--;

@@ -21,20 +21,21 @@ const full: Refusal = { code: "H11", cause: "", status: 0 };
 const queueing: Refusal = { code: "H11", cause: "instances queue", status: 0 };
 
 /** Null when the request may look for an instance; it is counted among the app's already. */
-export function toRefusal(app: App, request: Request, limits: MeshLimits): Refusal | null {
+export function toRefusal(app: App, request: Request, limits: MeshLimits, now: number): Refusal | null {
   const record = app.record!;
   if (record.maintenance) return maintenance;
   if (request.isUnexpected) return unexpected;
   if (!record.hasRelease) return blank;
   if (record.formationWeb === 0) return empty;
-  if (app.inflight > limits.inflightPerInstance * Math.max(1, app.routable.length)) return refuse(app, full);
-  if (app.brake === null || app.inflight - app.tunnels <= app.brake.limit) return null;
+  if (app.inflight > limits.inflightPerInstance * Math.max(1, app.routable.length))
+    return refuse(app, full, now);
+  if (app.brake === null || app.inside.count <= app.brake.limit) return null;
   // Somebody has set a limit on purpose; or there is nobody yet, and to wait for a start is no queue.
-  return app.gate !== null || app.routable.length === 0 ? null : refuse(app, queueing);
+  return app.gate !== null || app.routable.length === 0 ? null : refuse(app, queueing, now);
 }
 
-function refuse(app: App, refusal: Refusal): Refusal {
-  app.brake?.refused();
+function refuse(app: App, refusal: Refusal, now: number): Refusal {
+  app.brake?.refused(now);
   return refusal;
 }
 

@@ -50,12 +50,16 @@ export function checkOverload(
 
 /** What the routers refuse because the instances queue, they refuse with 503 and H11. */
 export function isShed(failure: Failure, deeds: readonly Deed[]): boolean {
-  if (failure.status !== 503 || failure.code !== "H11") return false;
+  return failure.status === 503 && failure.code === "H11" && isUnderLoad(failure, deeds);
+}
+
+/** Ten times the load, or its echo, was there while this happened. */
+export function isUnderLoad(
+  { startedAt, endedAt }: { readonly startedAt: number; readonly endedAt: number },
+  deeds: readonly Deed[],
+): boolean {
   return deeds.some(
-    (deed) =>
-      deed.kind === "overload" &&
-      failure.endedAt >= deed.startedAt &&
-      failure.startedAt <= deed.goneAt + turnMs,
+    (deed) => deed.kind === "overload" && endedAt >= deed.startedAt && startedAt <= deed.goneAt + turnMs,
   );
 }
 

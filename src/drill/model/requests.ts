@@ -3,7 +3,7 @@ import { describe, excuse } from "../blame.ts";
 import type { Deed } from "../deed.ts";
 import type { Answered, Failure, SocketCut } from "../load/records.ts";
 import type { SlowRead } from "../records.ts";
-import { isShed } from "./overload.ts";
+import { isShed, isUnderLoad } from "./overload.ts";
 import { isForRoom } from "./room.ts";
 
 export type HttpRecord = Answered | Failure | SocketCut;
@@ -81,11 +81,10 @@ function isCutExcused(cut: SocketCut, deeds: readonly Deed[]): boolean {
 /** A long answer that had begun cannot be sent again: an instance's death may cut it. */
 export function checkSlow(reads: readonly SlowRead[], deeds: readonly Deed[]): readonly string[] {
   return reads.flatMap((read) => {
-    if (read.failure === "") return [];
+    if (read.failure === "" || (read.failure === "status 503" && isUnderLoad(read, deeds))) return [];
     const isExcused = deeds.some((deed) => {
       if (read.startedAt > deed.goneAt + 150 || read.endedAt < deed.startedAt) return false;
       if (deed.costs === "everything") return true;
-      if (deed.kind === "overload") return read.failure === "status 503";
       if (deed.costs !== "nothing" && hitsInstance(deed) && read.bytes > 0) return true;
       return (
         deed.ports !== undefined && (deed.ports.includes(read.port) || read.startedAt >= deed.startedAt - 100)
