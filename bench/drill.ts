@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { readJournal } from "../src/drill/load/journal.ts";
 import { type Failure, type Load, startLoad, wallMs } from "../src/drill/load/load.ts";
 import type { Answered } from "../src/drill/load/records.ts";
-import { quantile } from "../src/drill/timeline.ts";
+import { quantile } from "../src/drill/quantile.ts";
 import { instances, type Peer, peers } from "./drill-peers.ts";
 
 const rate = 100;

@@ -19,7 +19,21 @@ export interface Chart {
   readonly bands: readonly Band[];
 }
 
-const [width, height, left, top, bandTop] = [1_032, 150, 46, 18, 124];
+/** With names for the colours of day and night. */
+export const colours = `:root { color-scheme: light dark; --ink: #1c1e21; --dim: #6a7078; --line: #e2e4e8; --paper: #fff; --card: #f7f8f9;
+  --good: #1a7f4b; --bad: #c62f2f; --blue: #2f6fd0; --amber: #c07a12; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --dim: #98a0a8; --line: #33383e; --paper: #16181b;
+  --card: #1e2125; --good: #4cc38a; --bad: #f07171; --blue: #74a7f5; --amber: #e0a44a; } }`;
+
+export const chartStyle = `svg text { fill: var(--dim); font: 11px system-ui, sans-serif; }
+.axis { stroke: var(--line); } .rate { stroke: var(--blue); } .p99 { stroke: var(--amber); } .fail { fill: var(--bad); }
+path { fill: none; stroke-width: 1.5; } .band { opacity: .8; } .band.kill { fill: var(--bad); } .band.stop { fill: var(--amber); }
+.band.change { fill: var(--blue); } .band.other { fill: var(--dim); }`;
+
+export const chartWidth = 1_032;
+export const chartHeight = 150;
+const [width, height] = [chartWidth, chartHeight];
+const [left, top, bandTop] = [46, 18, 124];
 const plotHeight = bandTop - top - 8;
 const ticksMax = 12;
 

@@ -31,6 +31,7 @@ import { toVerdict } from "./verdict.ts";
 
 export { chooseKinds, type Kind, kinds } from "./kinds.ts";
 export { toPage } from "./page.ts";
+export { toPicture } from "./picture.ts";
 export type { Report } from "./report.ts";
 export { toText } from "./text.ts";
 

@@ -1,13 +1,11 @@
 /** The report as one page of HTML that needs nothing else: no script, no font, no picture from anywhere. Pure. */
-import { type Band, drawChart, toHtml } from "./chart.ts";
+import { chartStyle, colours, toHtml } from "./chart.ts";
+import { drawCharts } from "./charts.ts";
 import type { Report } from "./report.ts";
 import { n } from "./text.ts";
 
 const style = `
-:root { color-scheme: light dark; --ink: #1c1e21; --dim: #6a7078; --line: #e2e4e8; --paper: #fff; --card: #f7f8f9;
-  --good: #1a7f4b; --bad: #c62f2f; --blue: #2f6fd0; --amber: #c07a12; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --dim: #98a0a8; --line: #33383e; --paper: #16181b;
-  --card: #1e2125; --good: #4cc38a; --bad: #f07171; --blue: #74a7f5; --amber: #e0a44a; } }
+${colours}
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1080px; padding: 32px 24px 64px; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif; font-variant-numeric: tabular-nums; }
@@ -21,10 +19,8 @@ p { margin: 4px 0; } .dim { color: var(--dim); }
 table { border-collapse: collapse; width: 100%; font-size: 14px; } th { text-align: left; color: var(--dim); font-weight: 500; }
 th, td { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.n, th.n { text-align: right; } .good { color: var(--good); } .bad { color: var(--bad); }
-svg { width: 100%; height: auto; display: block; } svg text { fill: var(--dim); font: 11px system-ui, sans-serif; }
-.axis { stroke: var(--line); } .rate { stroke: var(--blue); } .p99 { stroke: var(--amber); } .fail { fill: var(--bad); }
-path { fill: none; stroke-width: 1.5; } .band { opacity: .8; } .band.kill { fill: var(--bad); } .band.stop { fill: var(--amber); }
-.band.change { fill: var(--blue); } .band.other { fill: var(--dim); }
+svg { width: 100%; height: auto; display: block; }
+${chartStyle}
 ul { margin: 4px 0 12px; padding-left: 20px; } code { font: 13px ui-monospace, monospace; overflow-wrap: anywhere; }
 .legend i { display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin: 0 4px 0 14px; }
 details { margin-top: 12px; } summary { cursor: pointer; color: var(--dim); }
@@ -80,42 +76,10 @@ function toCards({ requests, messages, writes, flags }: Report): string {
   ].join("")}</div>`;
 }
 
-function toTimeline({ timeline, deeds, seconds }: Report): string {
-  const bands: Band[] = deeds.map((deed) => ({
-    fromS: deed.atMs / 1_000,
-    toS: (deed.atMs + deed.endedAt - deed.startedAt) / 1_000,
-    style: toStyle(deed.kind),
-    title: `${deed.kind} ${deed.targets.join(", ")}${deed.backMs === undefined ? "" : `: back after ${Math.round(deed.backMs)} ms`}`,
-  }));
-  const chart = (title: string, series: string, values: readonly number[], unit: string) =>
-    drawChart({ title, series, unit, values, seconds, bands });
-  return `${chart(
-    "requests a second",
-    "rate",
-    timeline.map((one) => one.requests),
-    "/s",
-  )}
-${chart(
-  "p99 of the requests",
-  "p99",
-  timeline.map((one) => one.p99Ms),
-  " ms",
-)}
-${chart(
-  "failed requests",
-  "fail",
-  timeline.map((one) => one.failed),
-  "",
-)}
+function toTimeline(report: Report): string {
+  return `${drawCharts(report).join("\n")}
 <p class="dim legend"><i style="background:var(--bad)"></i>killed<i style="background:var(--amber)"></i>stopped, paused, away<i
 style="background:var(--blue)"></i>changed, restarted<i style="background:var(--dim)"></i>other; point at a mark to see what it was</p>`;
-}
-
-function toStyle(kind: string): Band["style"] {
-  if (/^(kill|cold)/.test(kind)) return "kill";
-  if (/^(stop|pause|away)/.test(kind)) return "stop";
-  if (/^(deploy|rollback|scale|config|flag|valve|restart)/.test(kind)) return "change";
-  return "other";
 }
 
 function toRecoveryTable({ recovery }: Report): string {

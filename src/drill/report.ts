@@ -3,8 +3,9 @@ import type { Deed } from "./deed.ts";
 import type { Leak } from "./model/leaks.ts";
 import type { Overload } from "./model/overload.ts";
 import type { HttpRecord } from "./model/requests.ts";
+import { quantile } from "./quantile.ts";
 import type { Step } from "./schedule.ts";
-import { quantile, type Second, toTimeline } from "./timeline.ts";
+import { type Second, toTimeline } from "./timeline.ts";
 import type { Findings, Verdict } from "./verdict.ts";
 
 export interface Recovery {
@@ -129,7 +130,7 @@ export function toReport(run: Run, found: Findings, verdict: Verdict): Report {
       ...deed,
       atMs: Math.round(deed.startedAt - run.startedAt),
     })),
-    timeline: toTimeline(run.records, run.startedAt, run.endedAt).map((second) => ({
+    timeline: toTimeline(run.records, run.startedAt, run.endedAt, deeds).map((second) => ({
       ...second,
       p99Ms: round(second.p99Ms),
     })),

@@ -3,7 +3,7 @@
  * that no slowness can break: what was acknowledged has happened, once, and nothing is left behind.
  */
 import { expect, test } from "bun:test";
-import { chooseKinds, drill, toPage, toText } from "../../src/drill/drill.ts";
+import { chooseKinds, drill, toPage, toPicture, toText } from "../../src/drill/drill.ts";
 import { short } from "../length.ts";
 
 const limitMs = 900_000;
@@ -36,6 +36,10 @@ test(
     const page = toPage(report);
     expect(page).not.toMatch(/(src|href)=|url\(|@import/);
     expect(page).toContain(report.verdict.line);
+    const picture = toPicture(report);
+    expect(picture).not.toMatch(/(src|href)=|url\(|@import/);
+    expect(picture.match(/<svg /g)).toHaveLength(4);
+    expect(picture).toContain(report.verdict.line);
   },
   limitMs,
 );

@@ -26,7 +26,11 @@ export const drill = defineCommand({
     only: { kind: "text", value: "KIND,…", summary: "only these kinds or groups of kinds" },
     here: { kind: "switch", summary: "drill the platform that runs, instead of a fresh one" },
     yes: { kind: "switch", summary: "with --here: its own apps may be drilled along" },
-    report: { kind: "text", value: "DIR", summary: "writes report.html, report.json and report.txt there" },
+    report: {
+      kind: "text",
+      value: "DIR",
+      summary: "writes report.html, report.svg, report.json and report.txt there",
+    },
     json: jsonFlag,
   },
   notes: `Starts a platform of its own in a temporary home, and removes it afterwards. Everything in it is killed,
@@ -34,7 +38,7 @@ stopped, restarted and changed under load; what was acknowledged must have happe
 every promise held. Groups: kill several stop pause restart change postgres target load cold cut scarce
 clock disk. --here does it to the platform of this home, whose other apps feel it too.`,
   async run({ flags, out, home, client }) {
-    const { drill, chooseKinds, kinds, toPage, toText } = await import("../../drill/drill.ts");
+    const { drill, chooseKinds, kinds, toPage, toPicture, toText } = await import("../../drill/drill.ts");
     const words = (flags.only ?? "").split(",").filter(Boolean);
     const { chosen, unknown } = chooseKinds(words);
     for (const word of unknown) {
@@ -82,6 +86,7 @@ clock disk. --here does it to the platform of this home, whose other apps feel i
       mkdirSync(flags.report, { recursive: true });
       writeFileSync(join(flags.report, "report.json"), `${JSON.stringify(report)}\n`);
       writeFileSync(join(flags.report, "report.html"), toPage(report));
+      writeFileSync(join(flags.report, "report.svg"), toPicture(report));
       writeFileSync(join(flags.report, "report.txt"), `${toText(report)}\n${report.verdict.line}\n`);
     }
     if (flags.json) out.json(report);

@@ -1,7 +1,7 @@
 /** Checks ten times the load: shed early and clearly, the admitted ones served as before, back to normal at once. Pure. */
 import type { Deed } from "../deed.ts";
 import type { Answered, Failure } from "../load/records.ts";
-import { quantile } from "../timeline.ts";
+import { quantile } from "../quantile.ts";
 import type { HttpRecord } from "./requests.ts";
 
 export interface Overload {
