@@ -25,7 +25,8 @@ const stoppedTimeoutMs = 30_000;
 const dyingMsMax = 5_000;
 /** Whatever a step broke shows within a moment after it is mended. */
 const echoMs = 300;
-const webMost = 5;
+/** With one more, ten times the load would be no more than the instances can do, but more than two processors can. */
+const webMost = 4;
 /** Longer than any client of the drill waits. */
 const slowBootMs = 10_000;
 

@@ -2,7 +2,7 @@
  * The app that the drill deploys, its front: answers each request with the id it came with, writes each POST into
  * its ledger, echoes WebSocket messages, streams a long answer to slow clients, and buffers and publishes orders.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { connect } from "../../sdk/sdk.ts";
@@ -10,10 +10,14 @@ import { acceptSocket } from "./echo.ts";
 import { openLedger } from "./ledger.ts";
 
 const { PORT, NINES_INSTANCE_ID: instance = "", NINES_RELEASE: release = "" } = process.env;
-const { build, bootMs, slowUntil } = JSON.parse(readFileSync("drill.json", "utf8")) as {
+const {
+  ledger: folder,
+  build,
+  bootMs,
+} = JSON.parse(readFileSync("drill.json", "utf8")) as {
+  readonly ledger: string;
   readonly build: string;
   readonly bootMs: number;
-  readonly slowUntil: number;
 };
 const nines = await connect();
 const ledger = openLedger("post");
@@ -74,5 +78,6 @@ process.on("SIGTERM", () => {
   for (const socket of sockets) socket.end(Buffer.from([0x88, 2, 0x03, 0xe9]));
 });
 server.keepAliveTimeout = 120_000;
-if (bootMs > 0 && Date.now() < slowUntil) await new Promise((resolve) => setTimeout(resolve, bootMs));
+if (bootMs > 0 && !existsSync(`${folder}/live-${build}`))
+  await new Promise((resolve) => setTimeout(resolve, bootMs));
 server.listen(Number(PORT), () => console.log(`the drill's app listens on ${PORT}`));
