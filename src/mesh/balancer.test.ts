@@ -1,7 +1,11 @@
 import { expect, test } from "bun:test";
 import { type Choice, choose, chooseLeastBad } from "./balancer.ts";
 
-const target = (inflight: number, quarantinedUntil = 0): Choice => ({ inflight, quarantinedUntil });
+const target = (waiting: number, quarantinedUntil = 0, inflight = waiting): Choice => ({
+  waiting,
+  inflight,
+  quarantinedUntil,
+});
 
 /** Chance that goes round. */
 function turning(...values: number[]): () => number {
@@ -25,12 +29,19 @@ test("chance names two different ones, each as often as any other", () => {
   for (const count of counts.values()) expect(count).toBe(100);
 });
 
+test("streams and tunnels decide only between those that are as busy otherwise", () => {
+  const [streaming, idle, busy] = [target(0, 0, 50), target(0), target(1)];
+  expect(choose([streaming, busy], turning(0, 0), 0, null)).toBe(streaming);
+  expect(choose([streaming, idle], turning(0, 0), 0, null)).toBe(idle);
+  expect(choose([idle, streaming], turning(0, 0), 0, null)).toBe(idle);
+});
+
 test("load spreads evenly when each request stays", () => {
-  const targets = Array.from({ length: 10 }, () => ({ inflight: 0, quarantinedUntil: 0 }));
+  const targets = Array.from({ length: 10 }, () => ({ waiting: 0, inflight: 0, quarantinedUntil: 0 }));
   let seed = 1;
   const random = () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647;
-  for (let i = 0; i < 1_000; i++) choose(targets, random, 0, null)!.inflight++;
-  for (const one of targets) expect(Math.abs(one.inflight - 100)).toBeLessThan(5);
+  for (let i = 0; i < 1_000; i++) choose(targets, random, 0, null)!.waiting++;
+  for (const one of targets) expect(Math.abs(one.waiting - 100)).toBeLessThan(5);
 });
 
 test("the quarantined and the tried are passed over", () => {

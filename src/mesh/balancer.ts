@@ -1,9 +1,12 @@
 /**
  * Which instance gets a request; pure. The less busy of two random ones: it needs no shared knowledge between
- * routers, and never sends everybody to the one that just looks idle.
+ * routers, and never sends everybody to the one that just looks idle. Streams and tunnels decide only between those
+ * that are as busy otherwise: they may be idle for hours, and would send everything to the instance that came last.
  */
 export interface Choice {
-  /** Requests that this router has in it. */
+  /** Requests of this router that wait for its answer. */
+  readonly waiting: number;
+  /** These, and those whose answers or tunnels are under way. */
   readonly inflight: number;
   /** Until when this router avoids it. */
   readonly quarantinedUntil: number;
@@ -26,7 +29,8 @@ export function choose<T extends Choice>(
     if (second === first) second = targets[count - 1]!;
   }
   if (isUsable(first, now, tried) && isUsable(second, now, tried)) {
-    return second.inflight < first.inflight ? second : first;
+    const more = second.waiting - first.waiting || second.inflight - first.inflight;
+    return more < 0 ? second : first;
   }
   const usable = targets.filter((target) => isUsable(target, now, tried));
   return usable.length === 0 ? undefined : choose(usable, random, now, null);

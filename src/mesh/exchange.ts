@@ -363,6 +363,7 @@ export class Exchange implements Borrower, Waiter {
     this.#phase = phase;
     const app = this.#app!;
     app.inside.leave(this.#startedAt);
+    this.#target!.answering++;
     this.#tell(app, this.#shared.clock.now(), this.answer.status);
   }
 
@@ -400,6 +401,7 @@ export class Exchange implements Borrower, Waiter {
     const app = this.#app;
     const wasAnswering = this.#phase === "answering" || this.#phase === "tunnel";
     this.#phase = "over";
+    if (wasAnswering) target!.answering--;
     this.#leaveTarget();
     this.requestBody.release();
     if (this.#isCounted) {

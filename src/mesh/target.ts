@@ -7,6 +7,8 @@ export class Target {
   instance: Instance;
   /** Requests and tunnels of this router in it. */
   inflight = 0;
+  /** Of these, those whose answer has begun, and the tunnels. */
+  answering = 0;
   quarantinedUntil = 0;
   /** When it vanished from its agent's reports; 0 while it is in them. */
   goneAt = 0;
@@ -17,6 +19,10 @@ export class Target {
 
   constructor(instance: Instance) {
     this.instance = instance;
+  }
+
+  get waiting(): number {
+    return this.inflight - this.answering;
   }
 
   /** Gets nothing new and is to end. */

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { WebSocket, WebSocketServer } from "ws";
-import { get, type Raw, Rig, startBackend, until } from "./harness.ts";
+import { get, ok, type Raw, Rig, startBackend, until } from "./harness.ts";
 
 const upgrade = get("/chat", "Connection: Upgrade\r\nUpgrade: echo\r\n");
 const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n";
@@ -60,6 +60,34 @@ test("bytes sent before the answer, and right behind it, arrive", async () => {
   expect(client.text).toContain("Connection: upgrade\r\n");
   client.send("later");
   await client.sees("earlylater");
+});
+
+test("an instance that has tunnels gets its share of the requests", async () => {
+  const counts = [0, 0];
+  const start = (at: number) =>
+    startBackend((connection) => {
+      if (connection.text.startsWith("GET /chat ")) connection.send(switching);
+      else {
+        counts[at]!++;
+        setTimeout(() => connection.send(ok), 20);
+      }
+      connection.text = "";
+    });
+  await using old = await start(0);
+  await using fresh = await start(1);
+  await using rig = new Rig();
+  rig.up(old);
+  for (let i = 0; i < 8; i++) {
+    const client = await rig.client();
+    client.send(upgrade);
+    await client.sees("101 Switching");
+  }
+  rig.up(old, fresh);
+  const inTurn = async () => {
+    for (let i = 0; i < 20; i++) expect(await rig.ask(get())).toContain("200 OK");
+  };
+  await Promise.all([inTurn(), inTurn(), inTurn(), inTurn()]);
+  expect(Math.min(...counts)).toBeGreaterThan(20);
 });
 
 test("the end of one direction leaves the other open", async () => {
