@@ -53,13 +53,13 @@ export function isShed(failure: Failure, deeds: readonly Deed[]): boolean {
   return failure.status === 503 && failure.code === "H11" && isUnderLoad(failure, deeds);
 }
 
-/** Ten times the load, or its echo, was there while this happened. */
+/** Ten times the load was there while this happened, or had just been: as long as it may take until all is normal. */
 export function isUnderLoad(
   { startedAt, endedAt }: { readonly startedAt: number; readonly endedAt: number },
   deeds: readonly Deed[],
 ): boolean {
   return deeds.some(
-    (deed) => deed.kind === "overload" && endedAt >= deed.startedAt && startedAt <= deed.goneAt + turnMs,
+    (deed) => deed.kind === "overload" && endedAt >= deed.startedAt && startedAt <= deed.goneAt + normalWithinMs,
   );
 }
 
