@@ -36,21 +36,25 @@ const [width, height] = [chartWidth, chartHeight];
 const [left, top, bandTop] = [46, 18, 124];
 const plotHeight = bandTop - top - 8;
 const ticksMax = 12;
+const columnsMax = 980;
 
 export function drawChart({ title, series, unit, values, seconds, bands }: Chart): string {
-  const most = niceAbove(Math.max(1, ...values));
+  const every = Math.ceil(values.length / columnsMax);
+  const most = niceAbove(values.reduce((max, value) => Math.max(max, value), 1));
   const x = (second: number) => left + (second / Math.max(1, seconds)) * (width - left - 6);
   const y = (value: number) => top + plotHeight - (value / most) * plotHeight;
   const line =
     series === "fail"
-      ? values
+      ? mostOfEach(values, every)
           .map((value, at) =>
             value === 0
               ? ""
-              : `<rect class="fail" x="${fix(x(at))}" y="${fix(y(value))}" width="${fix(Math.max(1.5, x(1) - x(0)))}" height="${fix(top + plotHeight - y(value))}"/>`,
+              : `<rect class="fail" x="${fix(x(at * every))}" y="${fix(y(value))}" width="${fix(Math.max(1.5, x(every) - x(0)))}" height="${fix(top + plotHeight - y(value))}"/>`,
           )
           .join("")
-      : `<path class="${series}" d="${values.map((value, at) => `${at === 0 ? "M" : "L"}${fix(x(at + 0.5))} ${fix(y(value))}`).join("")}"/>`;
+      : `<path class="${series}" d="${mostOfEach(values, every)
+          .map((value, at) => `${at === 0 ? "M" : "L"}${fix(x((at + 0.5) * every))} ${fix(y(value))}`)
+          .join("")}"/>`;
   const marks = bands
     .map(
       (band) =>
@@ -67,6 +71,13 @@ ${ticks(seconds)
   )
   .join("")}
 ${line}${marks}</svg>`;
+}
+
+/** Of a long drill several seconds share a column: the worst of them is drawn. */
+function mostOfEach(values: readonly number[], every: number): readonly number[] {
+  return Array.from({ length: Math.ceil(values.length / every) }, (_, at) =>
+    Math.max(...values.slice(at * every, (at + 1) * every)),
+  );
 }
 
 function ticks(seconds: number): number[] {

@@ -19,7 +19,7 @@ export function drawCharts({ timeline, deeds, seconds }: Report): readonly strin
       "/s",
     ),
     chart(
-      "p99 of the requests",
+      "p99 of the requests; an order waits while all brokers are away",
       "p99",
       timeline.map((one) => one.p99Ms),
       " ms",

@@ -59,7 +59,8 @@ export function isUnderLoad(
   deeds: readonly Deed[],
 ): boolean {
   return deeds.some(
-    (deed) => deed.kind === "overload" && endedAt >= deed.startedAt && startedAt <= deed.goneAt + normalWithinMs,
+    (deed) =>
+      deed.kind === "overload" && endedAt >= deed.startedAt && startedAt <= deed.goneAt + normalWithinMs,
   );
 }
 
