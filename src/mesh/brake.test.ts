@@ -210,3 +210,15 @@ test("requests that are held on purpose do not take the place of the others unde
     expect(admitted.reduce((sum, one) => sum + one, 0) / admitted.length).toBeGreaterThan(0.8 * 600);
   }
 });
+
+test("what answers take after a cold start is forgotten within seconds, before ten times the load comes", () => {
+  for (const seed of [1, 2]) {
+    const slowness = (at: number) => (at < 3_000 ? 4 : 1);
+    const rate = (at: number) => (at < 1_000 ? 600 : at < 15_000 ? 100 : 1_000);
+    const told = run({ instances: 2, workMs: 6, delayMs: () => 0, seed, changedAt: 0, slowness, rate }, 60);
+    for (const second of told.slice(18)) {
+      expect(p99(second)).toBeLessThan(60);
+      expect(second.admitted).toBeGreaterThan(0.85 * 333);
+    }
+  }
+});

@@ -67,7 +67,7 @@ const lookMs = { usually: 5_000, whileLower: 1_000 } as const;
 const lookShare = 0.25;
 const lowerMax = 0.9;
 /** By this share of the difference the usual time follows with each window: quickly to what is better. */
-const following = { down: 0.1, up: 1 / 300 } as const;
+const following = { farDown: 0.5, down: 0.1, up: 1 / 300 } as const;
 
 export class Brake {
   /** Requests of the app that may be inside at once. */
@@ -175,7 +175,8 @@ export class Brake {
   #suspect(now: number, tookMs: number, explained: number, inside: number, routable: number): void {
     const { usualMs } = this;
     if (usualMs === Number.POSITIVE_INFINITY) this.usualMs = tookMs;
-    else if (tookMs < usualMs) this.usualMs += (tookMs - usualMs) * following.down;
+    else if (tookMs < usualMs)
+      this.usualMs += (tookMs - usualMs) * (tookMs < usualMs / 2 ? following.farDown : following.down);
     const isSlow = tookMs > usualMs * suspect.factor + suspect.ms && tookMs < suspectMsMax;
     if (!isSlow || inside < insideMin * routable || explained < inside * explainedMin) {
       this.#streak = 0;
@@ -269,6 +270,8 @@ export class Brake {
     if (this.#refused === 0) return;
     if (this.#probedFrom === 0) {
       this.limit += 1 + this.limit * 0.05;
+      // What that does shows as late as the answers are.
+      if (tookMs > windowMs) this.#heldAt = now;
       return;
     }
     this.usualMs = Math.min(this.usualMs, tookMs);

@@ -8,7 +8,7 @@ export interface Overload {
   readonly index: number;
   readonly admitted: number;
   readonly shed: number;
-  /** 99th percentile of the seconds before, of those within (of what was admitted), of what was shed: medians. */
+  /** 99th percentile of the seconds before (of the whole drill, when these were disturbed), of those within (of what was admitted), of what was shed: medians. */
   readonly normalP99Ms: number;
   readonly admittedP99Ms: number;
   readonly shedP99Ms: number;
@@ -28,9 +28,14 @@ export function checkOverload(
   records: readonly HttpRecord[],
   deeds: readonly Deed[],
 ): { readonly overloads: readonly Overload[]; readonly broken: readonly string[] } {
+  const usualP99Ms = p99BySecond(
+    records.filter(
+      (one): one is Answered => "endedAt" in one && !("reason" in one) && !isUnderLoad(one, deeds),
+    ),
+  );
   const overloads = deeds
     .filter((deed) => deed.kind === "overload" && deed.failure === undefined)
-    .map((deed) => measure(records, deed));
+    .map((deed) => measure(records, deed, usualP99Ms));
   const broken = overloads.flatMap((one) => {
     const limitMs = toLimit(one.normalP99Ms);
     const at = `step ${one.index}`;
@@ -64,7 +69,7 @@ export function isUnderLoad(
   );
 }
 
-function measure(records: readonly HttpRecord[], deed: Deed): Overload {
+function measure(records: readonly HttpRecord[], deed: Deed, usualP99Ms: number): Overload {
   const { startedAt, goneAt, index } = deed;
   const within = (from: number, to: number) =>
     records.filter(
@@ -75,9 +80,11 @@ function measure(records: readonly HttpRecord[], deed: Deed): Overload {
     loaded.filter((one) => !("reason" in one)),
     loaded.filter((one) => "reason" in one),
   ];
-  const normalP99Ms = p99BySecond(
+  const beforeP99Ms = p99BySecond(
     within(startedAt - beforeMs, startedAt).filter((one) => !("reason" in one)),
   );
+  // What the step before has left behind is not normal.
+  const normalP99Ms = beforeP99Ms > usualP99Ms * slowdownMax ? usualP99Ms : beforeP99Ms;
   const after = within(goneAt, goneAt + normalWithinMs + 1_000);
   let normalAfterMs = -1;
   for (let second = 0; second <= normalWithinMs / 1_000 && normalAfterMs < 0; second++) {
