@@ -3,7 +3,6 @@ import type { Clock } from "../std/clock.ts";
 import type { Current, Routing } from "../wire/records.ts";
 import { Brake } from "./brake.ts";
 import { Crowd, type MeshStages } from "./crowd.ts";
-import { Inside } from "./inside.ts";
 import type { MeshLimits } from "./limits.ts";
 import { toOutlook, toRoutable, toTargets } from "./routable.ts";
 import type { Field } from "./search.ts";
@@ -56,12 +55,10 @@ export class App {
   readonly waiting = new Set<Waiter>();
   /** Requests in this router, waiting ones too. */
   inflight = 0;
-  /** Of these, those that wait for an instance, or for the beginning of its answer. */
-  readonly inside = new Inside();
   requests = 0;
   /** Null, as nearly always, is no further limit. */
   gate: Gate | null = null;
-  /** Sheds what its instances cannot do; a gate, which somebody has set on purpose, takes its place. Made with the first answer. */
+  /** Sheds what its instances cannot do; a gate, which somebody has set on purpose, takes its place. Made with the first request. */
   brake: Brake | null = null;
   readonly #limits: MeshLimits;
   #record: MeshApp | undefined;
@@ -103,13 +100,15 @@ export class App {
     for (const waiter of waiting) waiter.wake();
   }
 
-  /** An instance has begun to answer at `now`, after `ms`. */
-  answered(now: number, ms: number, clock: Clock): void {
+  /** A request has come, at `now`. */
+  enter(now: number, clock: Clock): void {
+    this.inflight++;
+    this.requests++;
     if (this.brake === null) {
-      this.brake = new Brake(this.inside, clock.wall().getTime() - now);
+      this.brake = new Brake(clock.wall().getTime() - now);
       this.brake.changed();
     }
-    this.brake.answered(now, ms, this.routable.length);
+    this.brake.inside.enter(now);
   }
 
   /** What a search sees of it; of who is in a stage, the stage's instances while there are any. */

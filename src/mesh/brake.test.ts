@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test";
 import { Brake } from "./brake.ts";
-import { Inside } from "./inside.ts";
 
 /** Instances that do one request after another, in virtual time, behind two routers. */
 interface World {
@@ -30,16 +29,11 @@ interface Second {
 const quickShare = 0.05;
 const heldMs = 15_000;
 
-function toRouter() {
-  const inside = new Inside();
-  return { inside, brake: new Brake(inside, 0) };
-}
-
 /** Requests come a little irregularly, always the same way. */
 function run(world: World, seconds: number): readonly Second[] {
   const freeAt = new Array<number>(world.instances).fill(0);
-  const routers = [1, 2].map(() => toRouter());
-  const ends: { from: number; at: number; ms: number; router: (typeof routers)[number] }[] = [];
+  const routers = [1, 2].map(() => new Brake(0));
+  const ends: { from: number; at: number; ms: number; router: Brake }[] = [];
   const told: Second[] = Array.from({ length: seconds }, () => ({ admitted: 0, refused: 0, times: [] }));
   let changeAt = world.changedAt ?? Number.POSITIVE_INFINITY;
   let seed = world.seed ?? 1;
@@ -52,18 +46,18 @@ function run(world: World, seconds: number): readonly Second[] {
     while (ends[0] !== undefined && ends[0].at <= now) {
       const { from, at, ms, router } = ends.shift()!;
       router.inside.leave(from);
-      router.brake.answered(at, ms, world.instances);
+      router.answered(at, ms, world.instances);
     }
     if (now >= changeAt) {
-      for (const { brake } of routers) brake.changed();
+      for (const brake of routers) brake.changed();
       changeAt = Number.POSITIVE_INFINITY;
     }
     const second = told[Math.floor(now / 1_000)]!;
     const router = routers[random() < 0.5 ? 0 : 1]!;
     router.inside.enter(now);
-    if (router.inside.count > router.brake.limit) {
+    if (router.inside.count > router.limit) {
       second.refused++;
-      router.brake.refused(now);
+      router.refused(now);
       router.inside.leave(now);
       continue;
     }

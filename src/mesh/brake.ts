@@ -11,16 +11,15 @@
  *   calm → (it looks like a queue) → testing: half of what was inside may be inside
  *   testing → (answers became quicker) → testing again: as much as takes little longer than usual may be inside
  *   testing → (nearly as quick as usual) → braking: the limit follows the answers
- *   testing, braking → (half as many made it no quicker: something behind the app is slow) → probing: that time is
- *             taken for the usual one, and the limit doubles with each look
- *   probing → (slower with more inside: a queue after all, of a machine that was slow for a moment) → braking, with what
- *             was usual before
- *   braking → (now and then) → testing, whether fewer are quicker than what is taken for usual
+ *   testing, braking → (fewer made it no quicker: something behind the app is slow) → braking as a probe: that time is
+ *             taken for the usual one, and the limit doubles as long as that makes nothing slower; when it soon does, it was
+ *             a queue after all, of a machine that was slow for a moment, and usual is what was usual before
+ *   braking → (now and then) → looking, for a moment, whether far fewer are quicker than what is taken for usual → braking
  *   braking → (nobody was refused for a second) → calm
  *
  * So the limit is lifted only where nobody needs it, whatever the machine does meanwhile.
  */
-import type { Inside } from "./inside.ts";
+import { Inside } from "./inside.ts";
 
 const windowMs = 100;
 /** A window goes on until so many answers were seen: fewer say nothing. */
@@ -58,7 +57,7 @@ const jammedMs = 2_000;
 const lowestWindows = 3;
 /** After the instances changed, what looks like a queue in this time has to grow for `longWindows`. */
 const settlingMs = 5_000;
-/** With each look that finds answers as quick as is taken for usual, the limit of a probe grows so far. */
+/** The limit of a probe grows by this factor, as often as answers turn out to be as quick as is taken for usual. */
 const probeGrowth = 2;
 /** A probe that had to stop before the limit was so many times what it began with, found a queue. */
 const probeMin = 4;
@@ -74,6 +73,8 @@ export class Brake {
   limit: number = Number.POSITIVE_INFINITY;
   /** What answers usually take; infinite before the first window. */
   usualMs: number = Number.POSITIVE_INFINITY;
+  /** Requests that wait for an instance, or for the beginning of its answer. */
+  readonly inside = new Inside();
   #phase: "calm" | "testing" | "braking" | "looking" = "calm";
   #windowAt = -1;
   #samples = 0;
@@ -100,12 +101,10 @@ export class Brake {
   #lookedAt = 0;
   #everyMs: number = lookMs.usually;
   #lookedFrom = 0;
-  readonly #inside: Inside;
   readonly #originMs: number;
 
   /** `originMs` is the wall clock's time, in Unix milliseconds, at which `now` was 0. */
-  constructor(inside: Inside, originMs: number) {
-    this.#inside = inside;
+  constructor(originMs: number) {
     this.#originMs = originMs;
   }
 
@@ -117,8 +116,8 @@ export class Brake {
   /** A request was refused at `now` because too many are inside; it is still among them. */
   refused(now: number): void {
     this.#refused++;
-    const inside = this.#inside.count - 1;
     if (this.#phase === "calm" || now - this.#windowAt < jammedMs) return;
+    const inside = this.inside.count - 1;
     // Nobody is answered, and nobody is let in: whoever is inside is held there on purpose.
     this.limit = inside + limitMin;
     this.#windowAt = this.#heldAt = now;
@@ -132,8 +131,8 @@ export class Brake {
     const lengthMs = now - this.#windowAt;
     if (lengthMs < windowMs || this.#samples < samplesMin) return;
     const tookMs = this.#medianMs();
-    const inside = this.#inside.count;
-    this.#parked = this.#inside.countUntil(now - Math.max(parkedMsMin, tookMs * parkedFactor), now);
+    const inside = this.inside.count;
+    this.#parked = this.inside.countUntil(now - Math.max(parkedMsMin, tookMs * parkedFactor), now);
     if (this.#windowAt >= 0) {
       const explained = ((this.#samples + inside - this.#insideBefore) / lengthMs) * tookMs;
       this.#judge(now, tookMs, explained, inside, Math.max(1, routable));

@@ -104,9 +104,7 @@ export class Exchange implements Borrower, Waiter {
     const moved = toRedirect(app.record.routing, this.request, this.#shared.securePort);
     if (moved !== null) return this.#refuse(moved, "", "");
     this.#isCounted = true;
-    app.inflight++;
-    app.inside.enter(this.#startedAt);
-    app.requests++;
+    app.enter(this.#startedAt, this.#shared.clock);
     const refusal = toRefusal(app, this.request, limits, this.#startedAt);
     if (refusal !== null) return this.fail(refusal.code, refusal.cause, refusal.status || undefined);
     if (app.gate !== null) {
@@ -362,7 +360,7 @@ export class Exchange implements Borrower, Waiter {
   #answering(phase: "answering" | "tunnel"): void {
     this.#phase = phase;
     const app = this.#app!;
-    app.inside.leave(this.#startedAt);
+    app.brake!.inside.leave(this.#startedAt);
     this.#target!.answering++;
     this.#tell(app, this.#shared.clock.now(), this.answer.status);
   }
@@ -370,7 +368,7 @@ export class Exchange implements Borrower, Waiter {
   /** Who had to look for an instance says nothing of how quick they are, nor does a tunnel, nor what failed. */
   #tell(app: App, now: number, status: number): void {
     if (this.#search === null && status !== 101 && status < 500)
-      app.answered(now, now - this.#startedAt, this.#shared.clock);
+      app.brake!.answered(now, now - this.#startedAt, app.routable.length);
   }
 
   #refuse(page: Page, code: MeshCode | "", cause: string): void {
@@ -408,7 +406,7 @@ export class Exchange implements Borrower, Waiter {
       app!.waiting.delete(this);
       app!.inflight--;
       if (!wasAnswering) {
-        app!.inside.leave(this.#startedAt);
+        app!.brake!.inside.leave(this.#startedAt);
         if (code === "") this.#tell(app!, now, status);
       }
       this.#gate?.leave();

@@ -29,7 +29,7 @@ export function toRefusal(app: App, request: Request, limits: MeshLimits, now: n
   if (record.formationWeb === 0) return empty;
   if (app.inflight > limits.inflightPerInstance * Math.max(1, app.routable.length))
     return refuse(app, full, now);
-  if (app.brake === null || app.inside.count <= app.brake.limit) return null;
+  if (app.brake === null || app.brake.inside.count <= app.brake.limit) return null;
   // Somebody has set a limit on purpose; or there is nobody yet, and to wait for a start is no queue.
   return app.gate !== null || app.routable.length === 0 ? null : refuse(app, queueing, now);
 }
