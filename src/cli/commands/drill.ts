@@ -1,8 +1,8 @@
 /** `nines drill`: everything killed under load, and a verdict. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import manifest from "../../../package.json" with { type: "json" };
-import { NinesError } from "../../std/errors.ts";
+import { NinesError, systemCode } from "../../std/errors.ts";
 import type { AppsReply } from "../../wire/api.ts";
 import type { Client } from "../client.ts";
 import { defineCommand, jsonFlag, noArgs } from "../command.ts";
@@ -48,6 +48,7 @@ clock disk. --here does it to the platform of this home, whose other apps feel i
         near === undefined ? "nines drill --help names the groups" : `did you mean ${near}?`,
       );
     }
+    if (flags.report !== undefined) makeFolder(flags.report);
     if (flags.here && !flags.yes) await refuseOthers(client);
     const seed = flags.seed ?? Math.floor(Math.random() * 1_000_000);
     const minutes = flags.minutes ?? minutesAtFirst;
@@ -83,7 +84,6 @@ clock disk. --here does it to the platform of this home, whose other apps feel i
       },
     );
     if (flags.report !== undefined) {
-      mkdirSync(flags.report, { recursive: true });
       writeFileSync(join(flags.report, "report.json"), `${JSON.stringify(report)}\n`);
       writeFileSync(join(flags.report, "report.html"), toPage(report));
       writeFileSync(join(flags.report, "report.svg"), toPicture(report));
@@ -97,6 +97,20 @@ clock disk. --here does it to the platform of this home, whose other apps feel i
     return report.verdict.held ? exitCodes.done : exitCodes.failed;
   },
 });
+
+/** Where nothing can be written, the drill would be for nothing. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+    accessSync(path, constants.W_OK);
+  } catch (error) {
+    const code = systemCode(error);
+    throw new UsageError(
+      `--report ${path}: nothing can be written there${code === undefined ? "" : ` (${code})`}`,
+      "name a folder of your own; it is made when it is not there",
+    );
+  }
+}
 
 /** Whoever has apps in service says that they may be hit. */
 async function refuseOthers(client: Client): Promise<void> {
