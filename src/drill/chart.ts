@@ -30,9 +30,9 @@ export const chartStyle = `svg text { fill: var(--dim); font: 11px system-ui, sa
 path { fill: none; stroke-width: 1.5; } .band { opacity: .8; } .band.kill { fill: var(--bad); } .band.stop { fill: var(--amber); }
 .band.change { fill: var(--blue); } .band.other { fill: var(--dim); }`;
 
-export const chartWidth = 1_032;
-export const chartHeight = 150;
-const [width, height] = [chartWidth, chartHeight];
+/** Of one chart, in pixels. */
+export const chartSize = { width: 1_032, height: 150 } as const;
+const { width, height } = chartSize;
 const [left, top, bandTop] = [46, 18, 124];
 const plotHeight = bandTop - top - 8;
 const ticksMax = 12;
@@ -61,7 +61,7 @@ export function drawChart({ title, series, unit, values, seconds, bands }: Chart
         `<rect class="band ${band.style}" x="${fix(x(band.fromS))}" y="${bandTop - 4}" width="${fix(Math.max(2, x(band.toS) - x(band.fromS)))}" height="8"><title>${toHtml(band.title)}</title></rect>`,
     )
     .join("");
-  return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${toHtml(title)}">
+  return `<svg width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${toHtml(title)}">
 <text x="${left}" y="11">${toHtml(title)}</text>
 ${[0, most / 2, most].map((value) => `<line class="axis" x1="${left}" x2="${width - 6}" y1="${fix(y(value))}" y2="${fix(y(value))}"/><text x="${left - 6}" y="${fix(y(value) + 4)}" text-anchor="end">${value}${unit === " ms" || unit === "/s" ? "" : unit}</text>`).join("")}
 ${ticks(seconds)

@@ -28,13 +28,14 @@ export function checkOverload(
   records: readonly HttpRecord[],
   deeds: readonly Deed[],
 ): { readonly overloads: readonly Overload[]; readonly broken: readonly string[] } {
+  const loads = deeds.filter((deed) => deed.kind === "overload");
   const usualP99Ms = p99BySecond(
     records.filter(
-      (one): one is Answered => "endedAt" in one && !("reason" in one) && !isUnderLoad(one, deeds),
+      (one): one is Answered => "endedAt" in one && !("reason" in one) && !isUnderLoad(one, loads),
     ),
   );
-  const overloads = deeds
-    .filter((deed) => deed.kind === "overload" && deed.failure === undefined)
+  const overloads = loads
+    .filter((deed) => deed.failure === undefined)
     .map((deed) => measure(records, deed, usualP99Ms));
   const broken = overloads.flatMap((one) => {
     const limitMs = toLimit(one.normalP99Ms);
