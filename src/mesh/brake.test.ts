@@ -146,10 +146,30 @@ test("after a pause, what has piled up is not shed", () => {
 });
 
 test("what waited for new instances is not shed, nor what waits while they are still slow", () => {
-  const rate = (at: number) => (at > 10_000 && at < 10_300 ? 1_500 : 200);
+  const rate = (at: number) => (at > 10_000 && at < 10_600 ? 1_500 : 200);
   const slowness = (at: number) => (at > 10_000 && at < 12_000 ? 3 : 1);
   expect(refusals(run({ ...quick, rate, slowness }, 20))).toBeGreaterThan(0);
   expect(refusals(run({ ...quick, rate, slowness, changedAt: 10_000 }, 20))).toBe(0);
+});
+
+test("a machine that is slow for some seconds at the usual load costs no request", () => {
+  // As when all brokers and workers start at once: two thirds of what comes is answered meanwhile.
+  const slowness = (at: number) => (at > 20_000 && at < 23_500 ? 40 : 1);
+  for (let seed = 1; seed <= 10; seed++) {
+    const told = run({ ...quick, workMs: 1, seed, rate: () => 105, slowness }, 40);
+    expect(Math.max(...told.slice(20, 26).map(p99))).toBeGreaterThan(800);
+    expect(refusals(told)).toBe(0);
+  }
+});
+
+test("instances that can no longer do the usual load are not left with it for longer than some seconds", () => {
+  const slowness = (at: number) => (at > 20_000 ? 3 : 1);
+  const told = run({ ...quick, rate: () => 400, slowness }, 50);
+  expect(refusals(told.slice(0, 24))).toBe(0);
+  for (const second of told.slice(37)) {
+    expect(p99(second)).toBeLessThan(150);
+    expect(second.admitted).toBeGreaterThan(0.8 * 200);
+  }
 });
 
 test("instances that came just before it keep ten times the load from being shed for some seconds only", () => {

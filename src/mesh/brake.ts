@@ -6,7 +6,8 @@
  * times; as many requests are inside as came in that time (Little's law); and they become more. An app that holds
  * requests for long on purpose, one that has to catch up after a pause, and one that was always slow do not look like
  * that, and are never shed. Just after instances came or went it has to grow for two seconds: what waited for them comes
- * all at once then, and new ones are slow at first.
+ * all at once then, and new ones are slow at first. And when no more requests come than were answered well until then,
+ * it is what answers them that has become slow, which mostly passes: that has five seconds to end.
  *
  *   calm → (it looks like a queue) → testing: half of what was inside may be inside
  *   testing → (answers became quicker) → testing again: as much as takes little longer than usual may be inside
@@ -37,6 +38,12 @@ const insideMin = 15;
 /** So many windows in a row look like a queue, and by so much the requests inside have become more, or the most there may be. */
 const windowsMin = 3;
 const growthMin = 1.5;
+/** Requests come at so many times the usual rate when it is they that make the queue; twice comes when another router died. */
+const more = { surely: 2.5, perhaps: 1.5 } as const;
+/** Otherwise what looks like a queue has so long to pass, and is left alone while it becomes less. */
+const patienceMs = 5_000;
+/** In this time the usual rate follows that of the requests. */
+const rateMs = 2_000;
 /** What looks like one for so many windows and does not become less, is put to the test though it does not grow. */
 const longWindows = 20;
 const steadyMin = 0.9;
@@ -83,9 +90,14 @@ export class Brake {
   #insideBefore = 0;
   /** Of those inside, so many are held on purpose: in a queue their turn would have come. */
   #parked = 0;
-  /** Windows in a row that looked like a queue, and what was inside at the first. */
+  /** Requests a millisecond while answers are as usual; 0 before the first window. */
+  #usualRate = 0;
+  /** Windows in a row that looked like a queue, since when, how many came in them, what was inside at the first and at most. */
   #streak = 0;
+  #streakAt = 0;
+  #came = 0;
   #insideThen = 0;
+  #insideMost = 0;
   /** The longest that answers took in the test. */
   #peakMs = 0;
   #heldAt = -1;
@@ -134,8 +146,8 @@ export class Brake {
     const inside = this.inside.count;
     this.#parked = this.inside.countUntil(now - Math.max(parkedMsMin, tookMs * parkedFactor), now);
     if (this.#windowAt >= 0) {
-      const explained = ((this.#samples + inside - this.#insideBefore) / lengthMs) * tookMs;
-      this.#judge(now, tookMs, explained, inside, Math.max(1, routable));
+      const letIn = this.#samples + inside - this.#insideBefore;
+      this.#judge(now, tookMs, letIn, inside, Math.max(1, routable));
     }
     this.#windowAt = now;
     this.#insideBefore = inside;
@@ -156,12 +168,12 @@ export class Brake {
     return times[Math.floor(count / 2)]!;
   }
 
-  #judge(now: number, tookMs: number, explained: number, inside: number, routable: number): void {
+  #judge(now: number, tookMs: number, letIn: number, inside: number, routable: number): void {
     if (this.#isChanged) this.#settledAt = now + settlingMs;
     this.#isChanged = false;
     switch (this.#phase) {
       case "calm":
-        return this.#suspect(now, tookMs, explained, inside, routable);
+        return this.#suspect(now, tookMs, letIn, inside, routable);
       case "testing":
         return this.#test(now, tookMs, inside);
       case "braking":
@@ -171,25 +183,49 @@ export class Brake {
     }
   }
 
-  #suspect(now: number, tookMs: number, explained: number, inside: number, routable: number): void {
+  #suspect(now: number, tookMs: number, letIn: number, inside: number, routable: number): void {
     const { usualMs } = this;
     if (usualMs === Number.POSITIVE_INFINITY) this.usualMs = tookMs;
     else if (tookMs < usualMs)
       this.usualMs += (tookMs - usualMs) * (tookMs < usualMs / 2 ? following.farDown : following.down);
     const isSlow = tookMs > usualMs * suspect.factor + suspect.ms && tookMs < suspectMsMax;
+    const lengthMs = now - this.#windowAt;
+    const explained = (letIn / lengthMs) * tookMs;
+    if (!isSlow) this.#learnRate(letIn + this.#refused, lengthMs);
     if (!isSlow || inside < insideMin * routable || explained < inside * explainedMin) {
       this.#streak = 0;
       // What may be a queue is not learnt from.
       if (tookMs > usualMs) this.usualMs += (tookMs - usualMs) * following.up;
       return;
     }
+    if (this.#streak++ === 0) this.#begin(inside);
+    this.#came += letIn + this.#refused;
+    this.#insideMost = Math.max(this.#insideMost, inside);
+    if (this.#isQueue(now, inside)) this.#hold(this.#shrink(Math.min(this.limit, inside), 0.5), tookMs);
+  }
+
+  #learnRate(came: number, lengthMs: number): void {
+    const rate = came / lengthMs;
+    const share = this.#usualRate === 0 ? 1 : Math.min(1, lengthMs / rateMs);
+    this.#usualRate += (rate - this.#usualRate) * share;
+  }
+
+  #begin(inside: number): void {
+    this.#streakAt = this.#windowAt;
+    this.#came = 0;
+    this.#insideThen = this.#insideMost = inside;
+  }
+
+  #isQueue(now: number, inside: number): boolean {
+    const sinceMs = now - this.#streakAt;
+    const rate = this.#came / sinceMs;
+    const stays = inside >= this.#insideMost * steadyMin;
+    if (rate < this.#usualRate * more.perhaps && (sinceMs < patienceMs || !stays)) return false;
     const isSettling = now < this.#settledAt;
-    if (this.#streak++ === 0) this.#insideThen = inside;
     const grows = this.#refused > 0 || inside >= this.#insideThen * growthMin;
-    const leastWindows = isSettling ? longWindows : windowsMin;
-    const stays = !isSettling && this.#streak >= longWindows && inside >= this.#insideThen * steadyMin;
-    if (stays || (grows && this.#streak >= leastWindows))
-      this.#hold(this.#shrink(Math.min(this.limit, inside), 0.5), tookMs);
+    const isSure = !isSettling && rate > this.#usualRate * more.surely;
+    if (grows && this.#streak >= (isSure ? windowsMin : longWindows)) return true;
+    return !isSettling && this.#streak >= longWindows && stays;
   }
 
   get #aimMs(): number {
