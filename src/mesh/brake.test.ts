@@ -17,6 +17,8 @@ interface World {
   readonly heldShare?: number;
   /** When the instances are new ones. */
   readonly changedAt?: number;
+  /** Of the requests, what comes to the first router; half by default. */
+  readonly firstShare?: number;
 }
 
 interface Second {
@@ -53,7 +55,7 @@ function run(world: World, seconds: number): readonly Second[] {
       changeAt = Number.POSITIVE_INFINITY;
     }
     const second = told[Math.floor(now / 1_000)]!;
-    const router = routers[random() < 0.5 ? 0 : 1]!;
+    const router = routers[random() < (world.firstShare ?? 0.5) ? 0 : 1]!;
     router.inside.enter(now);
     if (router.inside.count > router.limit) {
       second.refused++;
@@ -194,6 +196,19 @@ test("a machine that is slow for moments under overload lets no queue grow, and 
         expect(second.admitted).toBeGreaterThan(0.85 * 600);
       }
     }
+});
+
+test("instances that become slow in the very moment of the first test do not make a queue usual", () => {
+  for (const instances of [2, 3]) {
+    for (const from of [10_500, 10_800]) {
+      for (const factor of [1.6, 2]) {
+        const slowness = (at: number) => (at > from ? factor : 1);
+        const rate = (at: number) => (at > 10_000 ? 1_000 : 100);
+        const told = run({ ...quick, instances, firstShare: 0.675, rate, slowness }, 40);
+        for (const second of told.slice(20)) expect(p99(second)).toBeLessThan(90);
+      }
+    }
+  }
 });
 
 test("a machine that stays slow under overload does what it can, and no queue grows", () => {

@@ -14,7 +14,8 @@
  *   testing → (nearly as quick as usual) → braking: the limit follows the answers
  *   testing, braking → (fewer made it no quicker: something behind the app is slow) → braking as a probe: that time is
  *             taken for the usual one, and the limit doubles as long as that makes nothing slower; when it soon does, it was
- *             a queue after all, of a machine that was slow for a moment, and usual is what was usual before
+ *             a queue after all, of a machine that was slow for a moment, and usual is what was usual before. (When
+ *             far more come than usual, it is tested again before, and what was not tried out is not believed.)
  *   braking → (now and then) → looking, for a moment, whether far fewer are quicker than what is taken for usual → braking
  *   braking → (nobody was refused for a second) → calm
  *
@@ -33,8 +34,8 @@ const suspectMsMax = 20_000;
 const suspect = { factor: 2, ms: 20 } as const;
 /** The time of answers that the limit aims at: some requests wait for another one, so that no instance idles. */
 const aim = { factor: 1.15, ms: 2 } as const;
-/** For each routable instance: with fewer inside, nothing is a queue. */
-const insideMin = 15;
+/** For each routable instance: with fewer inside, nothing is a queue; fewer are one when far more come than usual. */
+const insideMin = { usually: 15, surely: 6 } as const;
 /** So many windows in a row look like a queue, and by so much the requests inside have become more, or the most there may be. */
 const windowsMin = 3;
 const growthMin = 1.5;
@@ -53,6 +54,8 @@ const explainedMin = 0.5;
 const shrunkMax = 0.8;
 /** Windows without a refusal until all is as before. */
 const quietWindows = 10;
+/** So many tests more when answers became no quicker, though surely it is a queue. */
+const doubtsMax = 2;
 /** The limit's least, beside one for each instance. */
 const limitMin = 2;
 /** Whoever is inside for so much longer than answers take does not stand in a queue. */
@@ -98,6 +101,9 @@ export class Brake {
   #came = 0;
   #insideThen = 0;
   #insideMost = 0;
+  /** So many more requests than usual came that it is a queue, whatever one test says; and how many tests may still say so. */
+  #isSure = false;
+  #doubts = 0;
   /** The longest that answers took in the test. */
   #peakMs = 0;
   #heldAt = -1;
@@ -191,8 +197,10 @@ export class Brake {
     const isSlow = tookMs > usualMs * suspect.factor + suspect.ms && tookMs < suspectMsMax;
     const lengthMs = now - this.#windowAt;
     const explained = (letIn / lengthMs) * tookMs;
-    if (!isSlow) this.#learnRate(letIn + this.#refused, lengthMs);
-    if (!isSlow || inside < insideMin * routable || explained < inside * explainedMin) {
+    const rate = (letIn + this.#refused) / lengthMs;
+    if (!isSlow) this.#learnRate(rate, lengthMs);
+    const least = rate > this.#usualRate * more.surely ? insideMin.surely : insideMin.usually;
+    if (!isSlow || inside < least * routable || explained < inside * explainedMin) {
       this.#streak = 0;
       // What may be a queue is not learnt from.
       if (tookMs > usualMs) this.usualMs += (tookMs - usualMs) * following.up;
@@ -204,8 +212,7 @@ export class Brake {
     if (this.#isQueue(now, inside)) this.#hold(this.#shrink(Math.min(this.limit, inside), 0.5), tookMs);
   }
 
-  #learnRate(came: number, lengthMs: number): void {
-    const rate = came / lengthMs;
+  #learnRate(rate: number, lengthMs: number): void {
     const share = this.#usualRate === 0 ? 1 : Math.min(1, lengthMs / rateMs);
     this.#usualRate += (rate - this.#usualRate) * share;
   }
@@ -223,8 +230,9 @@ export class Brake {
     if (rate < this.#usualRate * more.perhaps && (sinceMs < patienceMs || !stays)) return false;
     const isSettling = now < this.#settledAt;
     const grows = this.#refused > 0 || inside >= this.#insideThen * growthMin;
-    const isSure = !isSettling && rate > this.#usualRate * more.surely;
-    if (grows && this.#streak >= (isSure ? windowsMin : longWindows)) return true;
+    this.#isSure = rate > this.#usualRate * more.surely;
+    this.#doubts = doubtsMax;
+    if (grows && this.#streak >= (this.#isSure && !isSettling ? windowsMin : longWindows)) return true;
     return !isSettling && this.#streak >= longWindows && stays;
   }
 
@@ -260,7 +268,11 @@ export class Brake {
   #test(now: number, tookMs: number, inside: number): void {
     this.#peakMs = Math.max(this.#peakMs, tookMs);
     if (!this.#isHeld(now, tookMs, inside)) return;
-    if (tookMs > this.#peakMs * shrunkMax) return this.#probe(now, tookMs);
+    if (tookMs > this.#peakMs * shrunkMax) {
+      // Whoever answers may have become slow in the same moment.
+      if (this.#isSure && this.#doubts-- > 0) return this.#hold(this.#shrink(inside, 0.5), tookMs);
+      return this.#probe(now, tookMs);
+    }
     // A queue, then; the time is as long as what is inside.
     if (tookMs > 2 * this.#aimMs) return this.#hold(this.#shrink(inside, this.#aimMs / tookMs), tookMs);
     this.#brake(now);
@@ -350,6 +362,8 @@ export class Brake {
   }
 
   #release(): void {
+    // A probe that needed no more is no proof: others may have left it just what it asks for.
+    if (this.#probedFrom > 0 && this.#isSure) this.usualMs = this.#formerMs;
     this.#phase = "calm";
     this.#streak = 0;
     this.limit = Number.POSITIVE_INFINITY;
