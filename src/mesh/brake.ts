@@ -45,8 +45,8 @@ const more = { surely: 2.5, perhaps: 1.5 } as const;
 const patienceMs = 5_000;
 /** In this time the usual rate follows that of the requests. */
 const rateMs = 2_000;
-/** What looks like one for so many windows and does not become less, is put to the test though it does not grow. */
-const longWindows = 20;
+/** What looks like one for so long and does not become less, is put to the test though it does not grow. */
+const longMs = 2_000;
 const steadyMin = 0.9;
 /** Of what is inside, the share that must have come in that time. */
 const explainedMin = 0.5;
@@ -65,7 +65,7 @@ const parkedMsMin = 1_000;
 const jammedMs = 2_000;
 /** Windows at the least limit until it is believed that this is no queue. */
 const lowestWindows = 3;
-/** After the instances changed, what looks like a queue in this time has to grow for `longWindows`. */
+/** After the instances changed, what looks like a queue in this time has to grow for `longMs`. */
 const settlingMs = 5_000;
 /** The limit of a probe grows by this factor, as often as answers turn out to be as quick as is taken for usual. */
 const probeGrowth = 2;
@@ -232,8 +232,8 @@ export class Brake {
     const grows = this.#refused > 0 || inside >= this.#insideThen * growthMin;
     this.#isSure = rate > this.#usualRate * more.surely;
     this.#doubts = doubtsMax;
-    if (grows && this.#streak >= (this.#isSure && !isSettling ? windowsMin : longWindows)) return true;
-    return !isSettling && this.#streak >= longWindows && stays;
+    if (this.#isSure && !isSettling && grows && this.#streak >= windowsMin) return true;
+    return sinceMs >= longMs && (grows || (stays && !isSettling));
   }
 
   get #aimMs(): number {
