@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { createServer } from "node:net";
-import { probe } from "./health.ts";
+import { probe, starvedMsMax } from "./health.ts";
 
 test("a probe tells apart every way to be unhealthy", async () => {
   const answers: Record<string, string | undefined> = {
@@ -35,4 +35,25 @@ test("a probe tells apart every way to be unhealthy", async () => {
   expect(await ask("/mute")).toBe("no answer within 100 ms");
   server.close();
   expect(await ask("/ok", 1)).toBe("connection refused");
+});
+
+test("time in which the process had no processor is not counted, and does not excuse it for ever", async () => {
+  const server = createServer((socket) =>
+    socket.once("data", (bytes) => {
+      if (bytes.includes("/late")) setTimeout(() => socket.end("HTTP/1.1 200 OK\r\n\r\n"), 400);
+    }),
+  ).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  const { port } = server.address() as { port: number };
+  const ask = (path: string, waitedMs: () => number | undefined) =>
+    probe({ host: "127.0.0.1", port, path, app: "shop", timeoutMs: 100, waitedMs });
+  const startedAt = performance.now();
+  const starved = () => performance.now() - startedAt;
+  expect(await ask("/late", starved)).toEqual({ ok: true });
+  expect(await ask("/late", () => 7_000)).toMatchObject({ ok: false });
+  expect(await ask("/late", () => undefined)).toMatchObject({ ok: false });
+  const askedAt = performance.now();
+  expect(await ask("/never", starved)).toMatchObject({ ok: false, reason: "no answer within 100 ms" });
+  expect(performance.now() - askedAt).toBeGreaterThan(starvedMsMax);
+  server.close();
 });

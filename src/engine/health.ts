@@ -12,8 +12,14 @@ export interface ProbeTarget {
   readonly path: string;
   /** Apps that check the Host header know this one. */
   readonly app: string;
+  /** Not counted is the time in which the process had no processor, up to `starvedMsMax`. */
   readonly timeoutMs: number;
+  /** For how many milliseconds since its start the process that serves had none; undefined when nobody knows. */
+  readonly waitedMs?: () => number | undefined;
 }
+
+/** Who waited for longer is taken for hung all the same. */
+export const starvedMsMax = 4_000;
 
 const statusLine = /^HTTP\/1\.[01] (\d{3})/;
 /** As much of an answer as is read before its status line must have come. */
@@ -32,7 +38,15 @@ export function probe(target: ProbeTarget, signal?: AbortSignal): Promise<Probe>
     };
     const fail = (reason: string) => end({ ok: false, reason });
     const onAbort = () => fail("asked no longer");
-    const timer = setTimeout(() => fail(`no answer within ${target.timeoutMs} ms`), target.timeoutMs);
+    const startMs = target.waitedMs?.() ?? 0;
+    let starvedMs = 0;
+    const onLate = () => {
+      const moreMs = Math.min((target.waitedMs?.() ?? 0) - startMs, starvedMsMax) - starvedMs;
+      if (moreMs < 1) return fail(`no answer within ${target.timeoutMs} ms`);
+      starvedMs += moreMs;
+      timer = setTimeout(onLate, moreMs);
+    };
+    let timer = setTimeout(onLate, target.timeoutMs);
     if (signal?.aborted) return onAbort();
     signal?.addEventListener("abort", onAbort);
     socket.on("connect", () => {

@@ -1,5 +1,5 @@
 /** The loops that look at a run while it lives, and say what they see. Each ends with the run. */
-import { readStat } from "../os/proc.ts";
+import { readStat, readWaitedMs } from "../os/proc.ts";
 import { mayOpen } from "../os/spare.ts";
 import type { Clock } from "../std/clock.ts";
 import { toError } from "../std/errors.ts";
@@ -32,12 +32,17 @@ export function watchHealth(
 ): void {
   const { signal } = run.ended;
   const loop = async () => {
+    await clock.sleep(health.intervalMs, signal);
+    const pids = toServing(run);
+    // On a machine that is busy (everything starts at once, say), who does not get to answer is not hung.
+    const waitedMs = () => Math.max(0, ...pids.map((pid) => readWaitedMs(pid) ?? 0));
     for (;;) {
-      await clock.sleep(health.intervalMs, signal);
-      const result = await probe(toProbeTarget(run.place.app, host(), run.port, health), signal);
+      const target = toProbeTarget(run.place.app, host(), run.port, health);
+      const result = await probe({ ...target, waitedMs }, signal);
       if (signal.aborted) return;
       // Where we may open no socket, the instance is not asked at all.
       if (result.ok || mayOpen()) seen(result);
+      await clock.sleep(health.intervalMs, signal);
     }
   };
   void loop().catch((error) => {
@@ -50,9 +55,7 @@ export function watchFrozen(run: Run, clock: Clock, seen: (frozen: boolean) => v
   const { signal } = run.ended;
   const loop = async () => {
     await clock.sleep(frozenIntervalMs, signal);
-    const main = run.process.identity.pid;
-    // Where the main process is a shell or npm, its child is what serves.
-    const pids = [...new Set([main, findListener({ ...toPids(run), pids: () => [] })?.pid ?? main])];
+    const pids = toServing(run);
     for (;;) {
       await clock.sleep(frozenIntervalMs, signal);
       seen(pids.some((pid) => readStat(pid)?.state === "T"));
@@ -61,6 +64,12 @@ export function watchFrozen(run: Run, clock: Clock, seen: (frozen: boolean) => v
   void loop().catch((error) => {
     if (!signal.aborted) throw error;
   });
+}
+
+/** Its main process, and the one that listens: where the main one is a shell or npm, its child is what serves. */
+function toServing(run: Run): readonly number[] {
+  const main = run.process.identity.pid;
+  return [...new Set([main, findListener({ ...toPids(run), pids: () => [] })?.pid ?? main])];
 }
 
 function toPids(run: Run): Pick<Boot, "port" | "pid" | "pids"> {
