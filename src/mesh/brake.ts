@@ -7,7 +7,7 @@
  * requests for long on purpose, one that has to catch up after a pause, and one that was always slow do not look like
  * that, and are never shed. Just after instances came or went it has to grow for two seconds: what waited for them comes
  * all at once then, and new ones are slow at first. And when no more requests come than were answered well until then,
- * it is what answers them that has become slow, which mostly passes: that has five seconds to end.
+ * it is what answers them that has become slow, which mostly passes: that has ten seconds to end.
  *
  *   calm → (it looks like a queue) → testing: half of what was inside may be inside
  *   testing → (answers became quicker) → testing again: as much as takes little longer than usual may be inside
@@ -41,8 +41,11 @@ const windowsMin = 3;
 const growthMin = 1.5;
 /** Requests come at so many times the usual rate when it is they that make the queue; twice comes when another router died. */
 const more = { surely: 2.5, perhaps: 1.5 } as const;
-/** Otherwise what looks like a queue has so long to pass, and is left alone while it becomes less. */
-const patienceMs = 5_000;
+/**
+ * Otherwise what looks like a queue has so long to pass, unless whoever comes now would have to wait for so long; it is
+ * left alone while it becomes less.
+ */
+const patience = { ms: 10_000, waitMs: 8_000 } as const;
 /** In this time the usual rate follows that of the requests. */
 const rateMs = 2_000;
 /** What looks like one for so long and does not become less, is put to the test though it does not grow. */
@@ -227,7 +230,9 @@ export class Brake {
     const sinceMs = now - this.#streakAt;
     const rate = this.#came / sinceMs;
     const stays = inside >= this.#insideMost * steadyMin;
-    if (rate < this.#usualRate * more.perhaps && (sinceMs < patienceMs || !stays)) return false;
+    const waitMs = (inside / this.#samples) * (now - this.#windowAt);
+    const mayPass = !stays || (sinceMs < patience.ms && waitMs < patience.waitMs);
+    if (mayPass && rate < this.#usualRate * more.perhaps) return false;
     const isSettling = now < this.#settledAt;
     const grows = this.#refused > 0 || inside >= this.#insideThen * growthMin;
     this.#isSure = rate > this.#usualRate * more.surely;
