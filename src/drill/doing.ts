@@ -1,6 +1,6 @@
 /** Does one step of the schedule to the platform, and says what came of it. */
 import { readFileSync } from "node:fs";
-import { type Identity, identify, isAlive, listPids, readStat } from "../os/proc.ts";
+import { type Identity, identify, isOver, listPids, readStat } from "../os/proc.ts";
 import { clientPorts } from "./clients.ts";
 import type { Deed } from "./deed.ts";
 import { apiRate, apiValve, app, type Ground, setFlag } from "./ground.ts";
@@ -128,10 +128,9 @@ async function kill(kind: Kind, step: Step, ground: Ground, before: Scene): Prom
   };
 }
 
-/** A process that was killed dies when it gets a processor: until then its sockets are open, and take connections. */
 async function untilGone(victims: readonly Identity[]): Promise<number> {
   const giveUpAt = performance.now() + dyingMsMax;
-  while (victims.some(isAlive) && performance.now() < giveUpAt) await Bun.sleep(2);
+  while (!victims.every(isOver) && performance.now() < giveUpAt) await Bun.sleep(2);
   return wallMs();
 }
 
@@ -160,7 +159,7 @@ async function stop(kind: Kind, step: Step, ground: Ground, before: Scene): Prom
     await Bun.sleep(20);
     for (const port of portsOf(ground, before, pids).ports ?? []) ports.add(port);
   }
-  const goneAt = wallMs();
+  const goneAt = await untilGone(identity === undefined ? [] : [identity]);
   const after = await ground.whole([pid]);
   return {
     startedAt,

@@ -63,6 +63,21 @@ export function isAlive(identity: Identity): boolean {
   return identify(identity.pid)?.startTime === identity.startTime;
 }
 
+/**
+ * True once nothing of that very process runs any more. One that was killed is no longer alive when its first thread is
+ * dead; until each of the others has got a processor to die on, its sockets are open and take connections.
+ */
+export function isOver(identity: Identity): boolean {
+  const stat = readStat(identity.pid);
+  if (stat === undefined || stat.startTime !== identity.startTime) return true;
+  if (stat.state !== "Z" && stat.state !== "X") return false;
+  try {
+    return withSpare(() => readdirSync(`/proc/${identity.pid}/task`)).length < 2;
+  } catch {
+    return true;
+  }
+}
+
 /** Sends a signal to that very process; false when it is gone. `group` sends it to its whole process group. */
 export function signal(identity: Identity, name: NodeJS.Signals, group = false): boolean {
   const stat = readStat(identity.pid);
