@@ -31,18 +31,20 @@ export function watchHealth(
   seen: (result: Probe) => void,
 ): void {
   const { signal } = run.ended;
+  let pids: readonly number[] | undefined;
+  // On a machine that is busy (everything starts at once, say), who does not get to answer is not hung.
+  const waitedMs = () => {
+    pids ??= toServing(run);
+    return Math.max(0, ...pids.map((pid) => readWaitedMs(pid) ?? 0));
+  };
   const loop = async () => {
-    await clock.sleep(health.intervalMs, signal);
-    const pids = toServing(run);
-    // On a machine that is busy (everything starts at once, say), who does not get to answer is not hung.
-    const waitedMs = () => Math.max(0, ...pids.map((pid) => readWaitedMs(pid) ?? 0));
     for (;;) {
+      await clock.sleep(health.intervalMs, signal);
       const target = toProbeTarget(run.place.app, host(), run.port, health);
       const result = await probe({ ...target, waitedMs }, signal);
       if (signal.aborted) return;
       // Where we may open no socket, the instance is not asked at all.
       if (result.ok || mayOpen()) seen(result);
-      await clock.sleep(health.intervalMs, signal);
     }
   };
   void loop().catch((error) => {

@@ -212,7 +212,9 @@ export class Brake {
     if (this.#streak++ === 0) this.#begin(inside);
     this.#came += letIn + this.#refused;
     this.#insideMost = Math.max(this.#insideMost, inside);
-    if (this.#isQueue(now, inside)) this.#hold(this.#shrink(Math.min(this.limit, inside), 0.5), tookMs);
+    if (!this.#isQueue(now, inside)) return;
+    this.#doubts = doubtsMax;
+    this.#hold(this.#shrink(Math.min(this.limit, inside), 0.5), tookMs);
   }
 
   #learnRate(rate: number, lengthMs: number): void {
@@ -236,7 +238,6 @@ export class Brake {
     const isSettling = now < this.#settledAt;
     const grows = this.#refused > 0 || inside >= this.#insideThen * growthMin;
     this.#isSure = rate > this.#usualRate * more.surely;
-    this.#doubts = doubtsMax;
     if (this.#isSure && !isSettling && grows && this.#streak >= windowsMin) return true;
     return sinceMs >= longMs && (grows || (stays && !isSettling));
   }

@@ -12,7 +12,7 @@ ctypes.CDLL(None).syscall(60, 0)
 `;
 
 test.skipIf(python === null)("a process is over when the last of its threads is, not the first", async () => {
-  const child = Bun.spawn([python ?? "", "-c", headless], { stdout: "pipe", stderr: "ignore" });
+  await using child = Bun.spawn([python ?? "", "-c", headless], { stdout: "pipe", stderr: "ignore" });
   const identity = identify(child.pid);
   if (identity === undefined) throw new Error("it did not start");
   expect(isOver(identity)).toBe(false);
