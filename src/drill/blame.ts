@@ -46,13 +46,19 @@ function isExcusedBy(failure: Failure, deed: Deed): boolean {
   const post = failure.kind === "post_kept" || failure.kind === "post_new";
   if (post && isDuring && deed.targets.some((name) => name.startsWith("web."))) return true;
   if (deed.ports === undefined) return false;
-  // The dead router had its connection, and a busy client may be late to notice; or it came while the router died.
-  if (failure.reused) return deed.ports.includes(failure.port) && failure.startedAt <= deed.goneAt + noticeMs;
-  return isDuring && (deed.ports.includes(failure.port) || failure.startedAt >= deed.startedAt - lookMs);
+  // The dead router had its connection; or it was opened after the look, and maybe to the router that died.
+  const isLater = failure.openedAt >= toLook(deed) && failure.openedAt <= deed.goneAt + dyingMs;
+  if (!isLater && !deed.ports.includes(failure.port)) return false;
+  return isDuring || (failure.reused && failure.startedAt <= deed.goneAt + noticeMs);
 }
 
-/** Connections are looked at just before the kill; those that came in between are not among them. */
-const lookMs = 100;
+/** Whose connection a client began to open before this was seen by the look at the victim's connections. */
+export function toLook(deed: Deed): number {
+  return (deed.lookedAt ?? deed.startedAt) - openMs;
+}
+
+/** So long a busy client may take to open one. */
+const openMs = 100;
 /** So late a client on a busy machine may send over a connection that it could know to be dead. */
 const noticeMs = 2_000;
 

@@ -5,11 +5,13 @@ const established = "01";
 
 /** The clients' ports of connections to `port` that the processes have accepted, or that nobody has yet. */
 export function clientPorts(port: number, pids: readonly number[]): readonly number[] {
-  const own = new Set(pids.flatMap(inodesOf));
   const local = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  // In this order: what is accepted in between was nobody's in the tables.
+  const tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(read);
+  const own = new Set(pids.flatMap(inodesOf));
   const found: number[] = [];
-  for (const path of ["/proc/net/tcp", "/proc/net/tcp6"]) {
-    for (const line of read(path).split("\n")) {
+  for (const table of tables) {
+    for (const line of table.split("\n")) {
       // sl, local, remote, state, queues, timer, retransmits, uid, timeout, inode
       const fields = line.trim().split(/\s+/);
       if (!fields[1]?.endsWith(local) || fields[3] !== established) continue;

@@ -15,6 +15,8 @@ export interface Deed {
   readonly endedAt: number;
   /** Clients' ports that were connected to the routers that were killed; absent when no router was. */
   readonly ports?: readonly number[];
+  /** When these were looked at: a connection that was opened later may be the victim's too. */
+  readonly lookedAt?: number;
   /** Those who were restarted and had not been hit. */
   readonly restarted: readonly string[];
   /** What a flag was set to. */

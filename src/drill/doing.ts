@@ -148,7 +148,8 @@ async function stop(kind: Kind, step: Step, ground: Ground, before: Scene): Prom
   const { pids, targets } = choose(kind, step, before);
   const [pid = 0] = pids;
   const identity = identify(pid);
-  const ports = new Set(portsOf(ground, before, pids).ports ?? []);
+  const first = portsOf(ground, before, pids);
+  const ports = new Set(first.ports);
   const startedAt = wallMs();
   send(pid, "SIGSTOP");
   while (identify(pid)?.startTime === identity?.startTime) {
@@ -167,7 +168,7 @@ async function stop(kind: Kind, step: Step, ground: Ground, before: Scene): Prom
     backMs: wallMs() - startedAt,
     targets,
     restarted: survivors(before, after, pids),
-    ...(ports.size > 0 ? { ports: [...ports] } : {}),
+    ...(first.ports === undefined ? {} : { ...first, ports: [...ports] }),
   };
 }
 
@@ -260,6 +261,7 @@ function portsOf({ platform }: Ground, { parts }: Scene, pids: readonly number[]
   const routers = parts.filter((part) => part.kind === "router" && pids.includes(part.pid ?? 0));
   if (routers.length === 0) return {};
   return {
+    lookedAt: wallMs(),
     ports: clientPorts(
       platform.port,
       routers.map((part) => part.pid ?? 0),

@@ -1,6 +1,6 @@
 /** One client connection that counts precisely: a request is answered, or it is known how it failed. */
 import { connect, type Socket } from "node:net";
-import type { FailureReason } from "./records.ts";
+import { type FailureReason, wallMs } from "./records.ts";
 
 export interface Answer {
   readonly status: number;
@@ -21,6 +21,7 @@ export class Connection {
   served = false;
   /** The client's own; 0 when it never connected. */
   port = 0;
+  readonly openedAt = wallMs();
   readonly #socket: Socket;
   #connected = false;
   #closed = false;

@@ -81,7 +81,8 @@ async function request(kind: RequestKind): Promise<void> {
   if (kept && connection.usable) idle.push({ connection, since: performance.now() });
   else connection.close();
 
-  const known = { kind, id, startedAt, endedAt, reused, bytes: outcome.bytes, port: connection.port };
+  const { port, openedAt } = connection;
+  const known = { kind, id, startedAt, endedAt, reused, bytes: outcome.bytes, port, openedAt };
   const fail = (failure: Failure) => {
     journal?.add(failure);
     tally.failed(failure);

@@ -45,6 +45,8 @@ export interface Failure {
   readonly bytes: number;
   /** The client's own port: tells whose connection it was. */
   readonly port: number;
+  /** When the client began to open it. */
+  readonly openedAt: number;
 }
 
 export interface SocketCut {

@@ -1,5 +1,5 @@
 /** Checks what the HTTP loads wrote down: answered, or excused by what was killed, or a broken promise. Pure. */
-import { describe, excuse } from "../blame.ts";
+import { describe, excuse, toLook } from "../blame.ts";
 import type { Deed } from "../deed.ts";
 import type { Answered, Failure, SocketCut } from "../load/records.ts";
 import type { SlowRead } from "../records.ts";
@@ -86,9 +86,7 @@ export function checkSlow(reads: readonly SlowRead[], deeds: readonly Deed[]): r
       if (read.startedAt > deed.goneAt + 150 || read.endedAt < deed.startedAt) return false;
       if (deed.costs === "everything") return true;
       if (deed.costs !== "nothing" && hitsInstance(deed) && read.bytes > 0) return true;
-      return (
-        deed.ports !== undefined && (deed.ports.includes(read.port) || read.startedAt >= deed.startedAt - 100)
-      );
+      return deed.ports !== undefined && (deed.ports.includes(read.port) || read.startedAt >= toLook(deed));
     });
     return isExcused
       ? []
