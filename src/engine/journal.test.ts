@@ -1,14 +1,15 @@
-import { expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, statSync } from "node:fs";
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FakeClock } from "../std/fake-clock.ts";
 import { Journals, journalBytesMax } from "./journal.ts";
 
-const temporary = () => mkdtempSync(join(tmpdir(), "nines-small-"));
+const root = mkdtempSync(join(tmpdir(), "nines-journal-"));
+afterAll(() => rmSync(root, { recursive: true }));
 
 test("a journal is bounded: it turns over, and the file before the last goes", () => {
-  const folder = temporary();
+  const folder = mkdtempSync(join(root, "apps-"));
   using journals = new Journals(new FakeClock(), (app) => join(folder, `${app}.log`));
   const lines = Array.from({ length: 100 }, () => "z".repeat(10_000));
   for (let i = 0; i < 25; i++) journals.app("shop", "web.1", lines);
@@ -17,7 +18,7 @@ test("a journal is bounded: it turns over, and the file before the last goes", (
 });
 
 test("a journal's lines have the shape that people grep", () => {
-  const folder = temporary();
+  const folder = mkdtempSync(join(root, "apps-"));
   using journals = new Journals(new FakeClock(), (app) => join(folder, `${app}.log`));
   journals.app("shop", "web.1", ["one", "two"]);
   journals.nines("shop", "web.1", "State changed from starting to up");

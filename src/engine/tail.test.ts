@@ -1,11 +1,22 @@
-import { expect, test } from "bun:test";
-import { appendFileSync, mkdtempSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { afterAll, expect, test } from "bun:test";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Tail, unreadBytesMax } from "./tail.ts";
 
+const root = mkdtempSync(join(tmpdir(), "nines-tail-"));
+afterAll(() => rmSync(root, { recursive: true }));
+
 function startTail() {
-  const folder = mkdtempSync(join(tmpdir(), "nines-tail-"));
+  const folder = mkdtempSync(join(root, "run-"));
   const output = join(folder, "output");
   const mark = join(folder, "mark");
   writeFileSync(output, "");
