@@ -1,16 +1,19 @@
 /**
- * `npm test`: the unit tests, then the scenarios one after another, each in a process of its own with a
- * limit. NINES_TEST=long makes the scenarios as long as the proof asks. Names as arguments choose suites;
+ * `npm test`: the unit tests and the scenarios, two at a time, then, one after another, those that count what a
+ * kill costs; each in a process of its own with a limit. NINES_TEST=long makes the scenarios as long as the proof asks. Names as arguments choose suites;
  * `--failed` runs those again that failed the last time, and counts them with the others of that run.
  * The last line is `N passed, N failed`.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname } from "node:path";
 
 interface Suite {
   readonly name: string;
   readonly command: readonly string[];
   readonly limitMs: number;
+  /** Has the machine for itself. */
+  readonly alone?: true;
 }
 
 /** A test that names no limit of its own has this one, as each that waits for something has a limit for that. */
@@ -27,26 +30,26 @@ const suites: readonly Suite[] = [
   { name: "unit", command: bun("src"), limitMs: 15 * minute },
   { name: "cli", command: bun("test/cli"), limitMs: 6 * minute },
   { name: "conformance", command: bun("test/conformance"), limitMs: 6 * minute },
-  { name: "buffer", command: bun("test/buffer"), limitMs: 9 * minute },
   { name: "asserts", command: bun("test/asserts"), limitMs: 12 * minute },
   { name: "badinput", command: bun("test/badinput"), limitMs: 12 * minute },
-  { name: "kill", command: bun("test/kill"), limitMs: 12 * minute },
-  { name: "bus", command: bun("test/bus"), limitMs: 6 * minute },
-  { name: "flow", command: bun("test/flow"), limitMs: 9 * minute },
-  { name: "outage", command: bun("test/outage"), limitMs: 6 * minute },
-  { name: "replay", command: bun("test/replay"), limitMs: 9 * minute },
-  { name: "change", command: bun("test/change"), limitMs: 9 * minute },
   { name: "stages", command: bun("test/stages"), limitMs: 9 * minute },
   { name: "sdk", command: bun("test/sdk"), limitMs: 12 * minute },
-  { name: "shop", command: bun("test/shop"), limitMs: 12 * minute },
-  { name: "crashloop", command: bun("test/crashloop"), limitMs: 6 * minute },
   { name: "metrics", command: bun("test/metrics"), limitMs: 9 * minute },
   { name: "flags", command: bun("test/flags"), limitMs: 9 * minute },
   { name: "programs", command: bun("test/programs"), limitMs: 12 * minute },
   { name: "security", command: bun("test/security"), limitMs: 9 * minute },
-  { name: "drill", command: bun("test/drill"), limitMs: 15 * minute },
-  { name: "disk", command: bun("test/disk"), limitMs: 6 * minute },
-  { name: "fresh", command: ["bash", "test/fresh.sh"], limitMs: 12 * minute },
+  { name: "replay", command: bun("test/replay"), limitMs: 9 * minute },
+  { name: "crashloop", command: bun("test/crashloop"), limitMs: 6 * minute },
+  { name: "change", command: bun("test/change"), limitMs: 9 * minute },
+  { name: "buffer", command: bun("test/buffer"), limitMs: 9 * minute, alone: true },
+  { name: "kill", command: bun("test/kill"), limitMs: 12 * minute, alone: true },
+  { name: "bus", command: bun("test/bus"), limitMs: 6 * minute, alone: true },
+  { name: "flow", command: bun("test/flow"), limitMs: 9 * minute, alone: true },
+  { name: "outage", command: bun("test/outage"), limitMs: 6 * minute, alone: true },
+  { name: "shop", command: bun("test/shop"), limitMs: 12 * minute, alone: true },
+  { name: "drill", command: bun("test/drill"), limitMs: 15 * minute, alone: true },
+  { name: "disk", command: bun("test/disk"), limitMs: 6 * minute, alone: true },
+  { name: "fresh", command: ["bash", "test/fresh.sh"], limitMs: 12 * minute, alone: true },
 ];
 
 interface Result {
@@ -59,6 +62,7 @@ interface Result {
 }
 
 const failuresShownMax = 50;
+const outputCharsMax = 4_000_000;
 /** The results of the last run. */
 const memory = "node_modules/.cache/nines/test.json";
 const long = process.env.NINES_TEST === "long";
@@ -77,12 +81,7 @@ if (unknown.length > 0) {
   process.exit(64);
 }
 
-const results: Result[] = [];
-for (const suite of suites) {
-  if (asked.length > 0 && !asked.includes(suite.name)) continue;
-  console.log(`\n=== ${suite.name}`);
-  results.push(await run(suite));
-}
+const results = await runAll(suites.filter(({ name }) => asked.length === 0 || asked.includes(name)));
 // In the order of the suites, each as it was when it ran last.
 const all = [...new Map([...earlier, ...results].map((one) => [one.name, one])).values()];
 for (const one of earlier)
@@ -101,14 +100,39 @@ for (const { name, failures } of all) for (const line of failures) console.log(`
 console.log(`${sum("passed")} passed, ${sum("failed")} failed`);
 process.exitCode = sum("failed") === 0 ? 0 : 1;
 
-/** Passes the suite's output on, and counts by what it says at its end. */
+async function runAll(chosen: readonly Suite[]): Promise<readonly Result[]> {
+  const results = new Map<Suite, Result>();
+  const running = new Map<Suite, Promise<void>>();
+  const together = Math.min(2, availableParallelism());
+  const waiting = [...chosen];
+  const fits = (suite: Suite) =>
+    running.size === 0 ||
+    (running.size < together && !suite.alone && ![...running.keys()].some(({ alone }) => alone));
+  while (waiting.length > 0 || running.size > 0) {
+    const [next] = waiting;
+    if (next === undefined || !fits(next)) {
+      await Promise.race(running.values());
+      continue;
+    }
+    waiting.shift();
+    const ended = run(next).then((result) => {
+      results.set(next, result);
+      running.delete(next);
+    });
+    running.set(next, ended);
+  }
+  return chosen.flatMap((suite) => results.get(suite) ?? []);
+}
+
+/** Passes the suite's output on when it has ended, in one piece, and counts by what it says at its end. */
 async function run({ name, command, limitMs }: Suite): Promise<Result> {
+  console.log(`=== ${name} starts`);
   const startedAt = performance.now();
-  const child = Bun.spawn([...command], {
+  // One pipe for both, which keeps the order of the lines.
+  const child = Bun.spawn(["sh", "-c", 'exec "$0" "$@" 2>&1', ...command], {
     env: { ...process.env, NINES_TEST: long ? "long" : "short", FORCE_COLOR: "0" },
     stdin: "ignore",
     stdout: "pipe",
-    stderr: "pipe",
   });
   const limit = long ? limitMs * 30 : limitMs;
   let late = false;
@@ -116,11 +140,11 @@ async function run({ name, command, limitMs }: Suite): Promise<Result> {
     late = true;
     child.kill("SIGKILL");
   }, limit);
-  const texts = await Promise.all([pass(child.stdout, process.stdout), pass(child.stderr, process.stderr)]);
+  const text = await readEnd(child.stdout);
   const code = await child.exited;
   clearTimeout(timer);
+  console.log(`\n=== ${name}\n${text}`);
 
-  const text = texts.join("\n");
   const passed = last(text, /^\s*(\d+) pass(?:ed)?\b/gm);
   const counted = last(text, /^\s*(?:\d+ passed, )?(\d+) fail(?:ed)?\b/gm);
   // A suite that was cut off, or died without counting, has failed in a way of its own.
@@ -139,13 +163,12 @@ function recall(): Result[] {
   }
 }
 
-async function pass(from: ReadableStream<Uint8Array>, to: NodeJS.WriteStream): Promise<string> {
+/** Of a suite that says too much, the beginning is left out: the counts stand at the end. */
+async function readEnd(from: ReadableStream<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of from) {
-    to.write(chunk);
-    // The counts stand at the end; the rest need not be kept.
-    text = (text + decoder.decode(chunk, { stream: true })).slice(-200_000);
+    text = (text + decoder.decode(chunk, { stream: true })).slice(-outputCharsMax);
   }
   return text;
 }
