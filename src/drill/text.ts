@@ -23,7 +23,7 @@ export function toText(report: Report): string {
     `flags     ${n(flags.asked)} reads, ${n(flags.unanswered)} unanswered; ${n(flags.changes)} changes seen after ${flags.spreadP50Ms} ms (p50), ${flags.spreadP99Ms} ms (p99)`,
     ...report.overloads.map(
       (one) =>
-        `overload  ${n(one.admitted)} admitted with p99 ${one.admittedP99Ms.toFixed(1)} ms (${one.normalP99Ms.toFixed(1)} before), ${n(one.shed)} shed; normal again after ${one.normalAfterMs / 1_000} s`,
+        `overload  ${n(one.admitted)} admitted with p99 ${one.admittedP99Ms.toFixed(1)} ms (${one.normalP99Ms.toFixed(1)} is normal), ${n(one.shed)} shed; normal again after ${one.normalAfterMs / 1_000} s`,
     ),
     ...toLeakLines(report),
     ...(report.leftOut.length === 0 ? [] : [`left out  ${report.leftOut.join(", ")}`]),
