@@ -1,8 +1,8 @@
 /**
  * `npm test`: the unit tests and the scenarios, two at a time, then, one after another, those that count what a
- * kill costs; each in a process of its own with a limit. NINES_TEST=long makes the scenarios as long as the proof asks. Names as arguments choose suites;
- * `--failed` runs those again that failed the last time, and counts them with the others of that run.
- * The last line is `N passed, N failed`.
+ * kill costs; each in a process of its own with a limit. NINES_TEST=long makes the scenarios as long as the proof
+ * asks. Names as arguments choose suites; `--failed` runs those again that failed the last time, and counts them
+ * with the others of that run. The last line is `N passed, N failed`.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";

@@ -7,7 +7,7 @@ import type { Victim } from "./victims.ts";
  * What a client may be late with after the victim is gone and its sockets are closed: a request that was sent before
  * was sent to the dead. A request that starts later has no excuse.
  */
-const dyingMs = 150;
+export const dyingMs = 150;
 
 export interface Verdict {
   readonly excused: readonly Failure[];

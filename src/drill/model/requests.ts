@@ -1,5 +1,5 @@
 /** Checks what the HTTP loads wrote down: answered, or excused by what was killed, or a broken promise. Pure. */
-import { describe, excuse, toLook } from "../blame.ts";
+import { describe, dyingMs, excuse, toLook } from "../blame.ts";
 import type { Deed } from "../deed.ts";
 import type { Answered, Failure, SocketCut } from "../load/records.ts";
 import type { SlowRead } from "../records.ts";
@@ -83,7 +83,7 @@ export function checkSlow(reads: readonly SlowRead[], deeds: readonly Deed[]): r
   return reads.flatMap((read) => {
     if (read.failure === "" || (read.failure === "status 503" && isUnderLoad(read, deeds))) return [];
     const isExcused = deeds.some((deed) => {
-      if (read.startedAt > deed.goneAt + 150 || read.endedAt < deed.startedAt) return false;
+      if (read.startedAt > deed.goneAt + dyingMs || read.endedAt < deed.startedAt) return false;
       if (deed.costs === "everything") return true;
       if (deed.costs !== "nothing" && hitsInstance(deed) && read.bytes > 0) return true;
       return deed.ports !== undefined && (deed.ports.includes(read.port) || read.startedAt >= toLook(deed));
